@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits on what comes from outside. A size, count or depth is held against one of these before it
+ * reaches an allocation, a loop or a recursion. Past a limit is an error that names it.
+ */
+#pragma once
+
+#define COB_KIB ((uint64_t)1 << 10)
+#define COB_MIB ((uint64_t)1 << 20)
+#define COB_GIB ((uint64_t)1 << 30)
+
+/* lang/: what the user writes */
+#define COB_LIMIT_DOCKERFILE_BYTES (16 * COB_MIB)
+#define COB_LIMIT_INSTRUCTIONS 100000
+#define COB_LIMIT_WORD_BYTES (1 * COB_MIB) /* one word after expansion */
+#define COB_LIMIT_EXPAND_DEPTH 64          /* ${a:-${b:-...}} */
+#define COB_LIMIT_IGNORE_BYTES (16 * COB_MIB)
+#define COB_LIMIT_IGNORE_PATTERNS 100000
+#define COB_LIMIT_LLB_OPS 1000000
+#define COB_LIMIT_LLB_OP_BYTES (16 * COB_MIB)
+
+/* spec/: documents of images */
+#define COB_LIMIT_MANIFEST_BYTES (4 * COB_MIB)
+#define COB_LIMIT_CONFIG_BYTES (8 * COB_MIB)
+#define COB_LIMIT_DESCRIPTORS 10000
+#define COB_LIMIT_LAYERS 1024
+#define COB_LIMIT_JSON_DEPTH 128
+
+/* disk/: layers and archives */
+#define COB_LIMIT_LAYER_BYTES (32 * COB_GIB) /* uncompressed */
+#define COB_LIMIT_LAYER_ENTRIES 5000000
+#define COB_LIMIT_RATIO 1100 /* uncompressed to compressed, once past the next */
+#define COB_LIMIT_RATIO_FREE_BYTES (64 * COB_MIB)
+#define COB_LIMIT_ZSTD_WINDOW_LOG 27 /* 128 MiB */
+#define COB_LIMIT_TAR_HEADER_BYTES (1 * COB_MIB)
+#define COB_LIMIT_XATTR_BYTES (64 * COB_KIB) /* of one file, all together */
+#define COB_LIMIT_PATH_BYTES 4096
+#define COB_LIMIT_NAME_BYTES 255
+#define COB_LIMIT_TREE_DEPTH 1024
+
+/* build/: what a step or an image makes us read */
+#define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */
+#define COB_LIMIT_PASSWD_BYTES (10 * COB_MIB)
+#define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
+
+/* net/: what a server makes us read */
+#define COB_LIMIT_HTTP_HEADER_BYTES (64 * COB_KIB)
+#define COB_LIMIT_HTTP_REDIRECTS 10
+#define COB_LIMIT_ERROR_BODY_BYTES (64 * COB_KIB)
+#define COB_LIMIT_TOKEN_BYTES (1 * COB_MIB)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole directory trees of ours: removed, and measured. Nothing here follows a symlink or leaves
+ * the tree, and depth costs memory, never stack.
+ */
+#pragma once
+
+#include "util/error.h"
+
+/* Remove `name` and all below it. Nothing there is success. Directories that deny access are opened
+ * up on the way. */
+COB_RESULT struct cob_error *cob_tree_remove(int dir_fd, const char *name);
+
+/* How much a tree holds. */
+struct cob_tree_usage {
+    uint64_t size_bytes; /* allocated on disk; a file with several names counts once */
+    uint64_t n_inodes;
+};
+
+/* Measure `name` and all below it; what vanishes meanwhile is passed over. */
+COB_RESULT struct cob_error *cob_tree_measure(
+    int dir_fd, const char *name, struct cob_tree_usage *ret_usage);
