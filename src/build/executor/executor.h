@@ -101,8 +101,8 @@ struct cob_executor_request {
     const struct cob_executor_mount *mounts;
     size_t n_mounts;
 
-    /* Where its output goes: to log() in pieces as they come, stream 1 or 2, from the thread that
-     * called cob_executor_run(); without log(), to the descriptors. Borrowed; 0: /dev/null. */
+    /* Where its output goes: to log() in pieces as they come, stream 1 or 2, from one thread of
+     * the executor's at a time; without log(), to the descriptors. Borrowed; 0: /dev/null. */
     void (*log)(void *arg, int stream, const void *data, size_t len);
     void *log_arg;
     int stdin_fd, stdout_fd, stderr_fd;
