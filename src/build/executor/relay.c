@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -60,7 +61,35 @@ static struct cob_error *open_console(struct step_relay *relay)
     return NULL;
 }
 
-struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay)
+static void copy_size(const struct step_relay *relay)
+{
+    struct winsize size;
+
+    if (relay->master_fd >= 0 && ioctl(relay->request->stdin_fd, TIOCGWINSZ, &size) == 0)
+        ioctl(relay->master_fd, TIOCSWINSZ, &size);
+}
+
+/* A runtime that sends no terminal while it stays makes one and copies between it and its own:
+ * that is one of ours. */
+static struct cob_error *open_terminal(struct step_relay *relay)
+{
+    char name[64];
+
+    relay->master_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (relay->master_fd < 0 || grantpt(relay->master_fd) < 0 || unlockpt(relay->master_fd) < 0 ||
+        ptsname_r(relay->master_fd, name, sizeof(name)) != 0)
+        return cob_fail_errno(errno, "make a terminal");
+    for (int i = 0; i < 3; i++) {
+        relay->child_fds[i] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (relay->child_fds[i] < 0)
+            return cob_fail_errno(errno, "open %s", name);
+    }
+    copy_size(relay);
+    return NULL;
+}
+
+struct cob_error *relay_new(
+    const struct step *step, enum relay_terminal terminal, struct step_relay **ret_relay)
 {
     g_autoptr(step_relay) relay = g_new(struct step_relay, 1);
 
@@ -69,8 +98,10 @@ struct cob_error *relay_new(const struct step *step, struct step_relay **ret_rel
         .child_fds = {-1, -1, -1},
         .listen_fd = -1,
         .master_fd = -1};
-    if (step->request->is_terminal)
+    if (step->request->is_terminal && terminal == RELAY_TERMINAL_SENT)
         COB_TRY(open_console(relay));
+    else if (step->request->is_terminal)
+        COB_TRY(open_terminal(relay));
     else if (step->request->log)
         COB_TRY(open_pipes(relay));
     *ret_relay = g_steal_pointer(&relay);
@@ -84,7 +115,7 @@ int relay_child_fd(const struct step_relay *relay, int stream)
 
     if (relay->listen_fd >= 0)
         return 0; /* the terminal is all three */
-    if (stream > 0 && request->log)
+    if (relay->child_fds[stream] >= 0)
         return relay->child_fds[stream];
     return given[stream];
 }
@@ -122,14 +153,6 @@ static bool hear(const struct step_relay *relay, int fd, int stream)
     if (n > 0)
         pass_on(relay, stream, buffer, (size_t)n);
     return n > 0; /* a terminal that its last user closed says EIO */
-}
-
-static void copy_size(const struct step_relay *relay)
-{
-    struct winsize size;
-
-    if (relay->master_fd >= 0 && ioctl(relay->request->stdin_fd, TIOCGWINSZ, &size) == 0)
-        ioctl(relay->master_fd, TIOCSWINSZ, &size);
 }
 
 /* The runtime sends our end of the terminal.  spec: runc docs/terminals.md */

@@ -145,7 +145,12 @@ COB_RESULT struct cob_error *runtime_run(struct step *step);
 
 /* relay.c */
 struct step_relay; /* the descriptors of one run */
-COB_RESULT struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay);
+enum relay_terminal {
+    RELAY_TERMINAL_SENT,  /* the runtime makes it and sends it to relay_console() */
+    RELAY_TERMINAL_GIVEN, /* the runtime gets one of ours as its own */
+};
+COB_RESULT struct cob_error *relay_new(
+    const struct step *step, enum relay_terminal terminal, struct step_relay **ret_relay);
 void relay_free(struct step_relay *relay);
 COB_AUTOPTR(step_relay, relay_free)
 int relay_child_fd(
