@@ -13,7 +13,10 @@
  * what lies in fs/ is the whole difference to the parent.
  *
  * Mounts are detached mount trees (fsmount, open_tree): a descriptor, attached nowhere, gone when
- * it is closed. Linux 6.5 takes the layers one by one; before that mount(2) with relative names.
+ * it is closed. Linux 6.7 takes the layers one by one; before that mount(2) with relative names.
+ * The store must have been opened in the mount namespace of the thread that mounts: make the
+ * namespace first. Each snapshot in use costs a descriptor. All snapshots and drafts are given back
+ * before the store is closed.
  *
  * threads:  any; a draft belongs to one thread at a time. cob_snapshot is shared, by reference.
  */
