@@ -61,7 +61,7 @@ COB_AUTOPTR(cob_registry, cob_registry_free)
 /* A manifest or an index, as the registry has it. */
 struct cob_registry_manifest {
     GBytes *bytes;
-    char *media_type; /* the Content-Type, without parameters; the document may say otherwise */
+    char *media_type; /* the Content-Type, without parameters, or ""; the document may differ */
     char *digest;     /* of the bytes, as computed here */
 };
 
