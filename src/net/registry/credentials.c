@@ -16,7 +16,7 @@
 /* What docker's tools call docker.io. */
 #define DEFAULT_KEY "https://index.docker.io/v1/"
 
-void registry_credentials_free(struct credentials *credentials)
+void registry_credentials_free(struct credential_set *credentials)
 {
     if (!credentials)
         return;
@@ -61,7 +61,7 @@ static const json_t *find_member(const json_t *object, const char *server, const
 }
 
 /* "user:password" in base64, as docker writes it; docker pads passwords with NULs. */
-static struct cob_error *split_auth(const char *auth, struct credentials *credentials)
+static struct cob_error *split_auth(const char *auth, struct credential_set *credentials)
 {
     gsize len = 0;
     g_autofree guchar *data = g_base64_decode(auth, &len);
@@ -87,11 +87,11 @@ static struct cob_error *take_text(const json_t *entry, const char *key, char **
 }
 
 static struct cob_error *from_file(
-    const json_t *auths, const char *server, struct credentials **ret_credentials)
+    const json_t *auths, const char *server, struct credential_set **ret_credentials)
 {
     const char *key = NULL, *auth = NULL;
     const json_t *entry = find_member(auths, server, &key);
-    g_autoptr(credentials) found = g_new0(struct credentials, 1);
+    g_autoptr(credential_set) found = g_new0(struct credential_set, 1);
 
     if (!entry)
         return NULL;
@@ -146,7 +146,7 @@ static bool is_nothing_known(GBytes *out)
     return strcmp(g_strstrip(text), "credentials not found in native keychain") == 0;
 }
 
-static struct cob_error *parse_answer(GBytes *out, struct credentials **ret_credentials)
+static struct cob_error *parse_answer(GBytes *out, struct credential_set **ret_credentials)
 {
     json_auto_t *json = NULL;
     g_autofree char *username = NULL;
@@ -158,7 +158,7 @@ static struct cob_error *parse_answer(GBytes *out, struct credentials **ret_cred
     COB_TRY(take_text(json, "Secret", &secret));
     if (!username && !secret)
         return NULL;
-    g_autoptr(credentials) found = g_new0(struct credentials, 1);
+    g_autoptr(credential_set) found = g_new0(struct credential_set, 1);
     if (g_strcmp0(username, "<token>") == 0) {
         found->identity_token = g_steal_pointer(&secret);
     } else {
@@ -170,7 +170,7 @@ static struct cob_error *parse_answer(GBytes *out, struct credentials **ret_cred
 }
 
 static struct cob_error *hear_helper(
-    const struct cob_process_output *output, struct credentials **ret_credentials)
+    const struct cob_process_output *output, struct credential_set **ret_credentials)
 {
     if (output->status == 0)
         return parse_answer(output->out, ret_credentials);
@@ -186,7 +186,7 @@ static struct cob_error *hear_helper(
 }
 
 static struct cob_error *ask_helper(const char *name, const char *server, unsigned helper_ms,
-    struct cob_cancel *cancel, struct credentials **ret_credentials)
+    struct cob_cancel *cancel, struct credential_set **ret_credentials)
 {
     g_autofree char *program = g_strconcat("docker-credential-", name, NULL);
     bool is_default = strcmp(server, COB_REF_DEFAULT_DOMAIN) == 0;
@@ -204,7 +204,7 @@ static struct cob_error *ask_helper(const char *name, const char *server, unsign
 }
 
 static struct cob_error *find_in(const json_t *config, const char *server, unsigned helper_ms,
-    struct cob_cancel *cancel, struct credentials **ret_credentials)
+    struct cob_cancel *cancel, struct credential_set **ret_credentials)
 {
     const char *helper = NULL;
     json_t *auths = NULL;
@@ -217,11 +217,11 @@ static struct cob_error *find_in(const json_t *config, const char *server, unsig
 }
 
 struct cob_error *registry_credentials_find(const char *config_path, const char *server,
-    unsigned helper_ms, struct cob_cancel *cancel, struct credentials **ret_credentials)
+    unsigned helper_ms, struct cob_cancel *cancel, struct credential_set **ret_credentials)
 {
     g_autoptr(GBytes) bytes = NULL;
     json_auto_t *config = NULL;
-    struct credentials *found = NULL;
+    struct credential_set *found = NULL;
 
     if (config_path[0])
         COB_TRY(cob_wrap(cob_fs_read_file(AT_FDCWD, config_path, MAX_CONFIG_BYTES, &bytes),

@@ -11,15 +11,15 @@
 #include "util/error.h"
 
 /* What is known for a registry; each may be NULL. */
-struct credentials {
+struct credential_set {
     char *username, *password;
     char *identity_token; /* for the realm, instead of a password */
     char *registry_token; /* for the registry itself */
 };
 
 /* NULL is passed over. */
-void registry_credentials_free(struct credentials *credentials);
-COB_AUTOPTR(credentials, registry_credentials_free)
+void registry_credentials_free(struct credential_set *credentials);
+COB_AUTOPTR(credential_set, registry_credentials_free)
 
 /*
  * Look up a registry: its own helper, else the common one, else the file.
@@ -32,4 +32,4 @@ COB_AUTOPTR(credentials, registry_credentials_free)
  *                   any text.
  */
 COB_RESULT struct cob_error *registry_credentials_find(const char *config_path, const char *server,
-    unsigned helper_ms, struct cob_cancel *cancel, struct credentials **ret_credentials);
+    unsigned helper_ms, struct cob_cancel *cancel, struct credential_set **ret_credentials);

@@ -11,9 +11,9 @@
 /* One try of an exchange. */
 struct attempt {
     const struct exchange *exchange;
-    struct url *first;   /* at the registry */
-    struct url *url;     /* where it is now, after redirects */
-    char *authorization; /* for the origin of `first` alone */
+    struct web_url *first; /* at the registry */
+    struct web_url *url;   /* where it is now, after redirects */
+    char *authorization;   /* for the origin of `first` alone */
     unsigned n_redirects;
 };
 
@@ -35,7 +35,7 @@ static struct cob_error *send_request(struct attempt *attempt, struct http_respo
     const struct exchange *exchange = attempt->exchange;
     const struct exchange_tools *tools = exchange->tools;
     bool is_home = strcmp(attempt->url->origin, attempt->first->origin) == 0;
-    const struct server *server = exchange->server;
+    const struct server_config *server = exchange->server;
 
     if (!is_home)
         COB_TRY(registry_servers_get(tools->servers, attempt->url->server, &server));
@@ -51,9 +51,9 @@ static struct cob_error *send_request(struct attempt *attempt, struct http_respo
     return registry_http_send(tools->pool, &request, exchange->cancel, response);
 }
 
-static struct cob_error *check_redirect(const struct attempt *attempt, const struct url *to)
+static struct cob_error *check_redirect(const struct attempt *attempt, const struct web_url *to)
 {
-    const struct url *from = attempt->url;
+    const struct web_url *from = attempt->url;
     const char *home = attempt->exchange->server->address;
 
     if (from->is_https && !to->is_https)
@@ -65,7 +65,7 @@ static struct cob_error *check_redirect(const struct attempt *attempt, const str
 
 static struct cob_error *go_to(struct attempt *attempt, const char *location)
 {
-    g_autoptr(url) to = NULL;
+    g_autoptr(web_url) to = NULL;
 
     if (++attempt->n_redirects > COB_LIMIT_HTTP_REDIRECTS)
         return cob_fail(COB_EXHAUSTED, "more than %d in a row", COB_LIMIT_HTTP_REDIRECTS);

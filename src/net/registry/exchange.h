@@ -20,7 +20,7 @@ struct exchange_tools {
 /* What to ask of whom. All borrowed. */
 struct exchange {
     const struct exchange_tools *tools;
-    const struct server *server;
+    const struct server_config *server;
     const char *url;
     const char *repository; /* for the token's scope */
     const char *accept;

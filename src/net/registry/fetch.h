@@ -8,8 +8,8 @@
 
 /* A server to ask, and how its URLs begin. */
 struct endpoint {
-    const struct server *server; /* borrowed */
-    char *base;                  /* "https://address/v2/[prefix/]" */
+    const struct server_config *server; /* borrowed */
+    char *base;                         /* "https://address/v2/[prefix/]" */
 };
 
 /* The tools of a registry; libcurl is loaded by the first call. Borrowed.

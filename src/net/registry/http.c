@@ -2,6 +2,7 @@
 #include "net/registry/http.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "net/registry/challenge.h"
@@ -201,7 +202,7 @@ static void add_header(struct transfer *transfer, const char *name, const char *
         transfer->headers = transfer->api->slist_append(transfer->headers, line);
 }
 
-static void set_tls(const struct curl_api *api, CURL *easy, const struct server *server)
+static void set_tls(const struct curl_api *api, CURL *easy, const struct server_config *server)
 {
     api->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (server->is_insecure) {

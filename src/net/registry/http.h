@@ -49,8 +49,8 @@ void registry_http_response_done(struct http_response *response);
 
 /* What to ask. NULL means: without. All borrowed. */
 struct http_request {
-    const struct url *url;
-    const struct server *server; /* how to speak TLS there */
+    const struct web_url *url;
+    const struct server_config *server; /* how to speak TLS there */
     const char *accept;
     const char *authorization; /* the header's value */
     const char *form;          /* POST this, else GET */

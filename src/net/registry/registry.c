@@ -132,7 +132,7 @@ static void endpoint_free(void *pointer)
 }
 
 /* base: taken. */
-static void add_endpoint(GPtrArray *endpoints, const struct server *server, char *base)
+static void add_endpoint(GPtrArray *endpoints, const struct server_config *server, char *base)
 {
     struct endpoint *endpoint = g_new(struct endpoint, 1);
 
@@ -147,8 +147,8 @@ static struct cob_error *add_mirror(
     bool has_scheme = strstr(text, "://") != NULL;
     g_autofree char *whole = has_scheme ? g_strdup(text) : g_strconcat("https://", text, NULL);
     g_autofree char *prefix = NULL;
-    const struct server *server = NULL;
-    g_autoptr(url) url = NULL;
+    const struct server_config *server = NULL;
+    g_autoptr(web_url) url = NULL;
 
     COB_TRY(registry_url_parse(tools->api, NULL, whole, &url));
     if (strpbrk(url->text, "?#"))
@@ -168,7 +168,7 @@ struct cob_error *registry_endpoints(
     const struct exchange_tools *tools, const char *domain, GPtrArray **ret_endpoints)
 {
     g_autoptr(GPtrArray) endpoints = g_ptr_array_new_with_free_func(endpoint_free);
-    const struct server *server = NULL;
+    const struct server_config *server = NULL;
 
     COB_TRY(registry_servers_get(tools->servers, domain, &server));
     for (unsigned i = 0; i < server->mirrors->len; i++) {

@@ -15,7 +15,7 @@
  * asks for them, and sent to that registry or the realm it names, nowhere else.
  * Per registry: mirrors, plain HTTP, CAs and client certificates; see docs/registries.md.
  * Plain HTTP is for localhost, 127.0.0.0/8, ::1 and what is configured so; HTTPS never falls back.
- * libcurl is loaded by the first request, so that a build with nothing to fetch does not pay for it.
+ * libcurl is loaded by the first request: a build with nothing to fetch does not pay for it.
  *
  * threads:  any; calls run side by side, each in its caller's thread, and layers come in parallel
  *           by calling from several.

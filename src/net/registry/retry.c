@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/registry/retry.h"
 
+#include <inttypes.h>
 #include <poll.h>
 
 #include "util/log.h"

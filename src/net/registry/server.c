@@ -24,12 +24,12 @@ struct server_table {
     GStrv cert_dirs;
     GMutex lock;         /* guards what follows */
     json_t *settings;    /* the object "registries" by name; NULL: not read yet */
-    GHashTable *by_name; /* char * -> struct server, owned */
+    GHashTable *by_name; /* char * -> struct server_config, owned */
 };
 
 static void server_free(void *pointer)
 {
-    struct server *server = pointer;
+    struct server_config *server = pointer;
 
     if (!server)
         return;
@@ -41,7 +41,7 @@ static void server_free(void *pointer)
     g_clear_pointer(&server->mirrors, g_ptr_array_unref);
     g_free(server);
 }
-COB_AUTOPTR(server, server_free)
+COB_AUTOPTR(server_config, server_free)
 
 struct server_table *registry_servers_new(const char *registries, const char *const *cert_dirs)
 {
@@ -116,7 +116,7 @@ static struct cob_error *get_path(const json_t *object, const char *key, char **
     return NULL;
 }
 
-static struct cob_error *get_mirrors(const json_t *object, struct server *server)
+static struct cob_error *get_mirrors(const json_t *object, struct server_config *server)
 {
     json_t *mirrors = NULL;
     const json_t *value;
@@ -147,7 +147,7 @@ static struct cob_error *append_pem(GByteArray *pem, int dir_fd, const char *nam
 /* One file of a certificate folder, by docker's rules: x.crt is a CA, x.cert the client's
  * certificate, whose key is x.key. */
 static struct cob_error *take_cert_file(
-    struct server *server, GByteArray *pem, const char *dir, const char *name)
+    struct server_config *server, GByteArray *pem, const char *dir, const char *name)
 {
     g_autofree char *path = g_build_filename(dir, name, NULL);
 
@@ -169,7 +169,8 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static struct cob_error *take_cert_dir(struct server *server, GByteArray *pem, const char *dir)
+static struct cob_error *take_cert_dir(
+    struct server_config *server, GByteArray *pem, const char *dir)
 {
     g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -190,7 +191,7 @@ static bool is_folder_name(const char *name)
 }
 
 static struct cob_error *read_certs(
-    const struct server_table *table, const json_t *settings, struct server *server)
+    const struct server_table *table, const json_t *settings, struct server_config *server)
 {
     g_autoptr(GByteArray) pem = g_byte_array_new();
     const char *ca = NULL;
@@ -211,10 +212,10 @@ static struct cob_error *read_certs(
 }
 
 static struct cob_error *make_server(
-    const struct server_table *table, const char *name, struct server **ret_server)
+    const struct server_table *table, const char *name, struct server_config **ret_server)
 {
     const json_t *settings = json_object_get(table->settings, name);
-    g_autoptr(server) server = g_new0(struct server, 1);
+    g_autoptr(server_config) server = g_new0(struct server_config, 1);
     const char *address = name;
 
     for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
@@ -239,9 +240,9 @@ static struct cob_error *make_server(
 }
 
 static struct cob_error *get_locked(
-    struct server_table *table, const char *name, const struct server **ret_server)
+    struct server_table *table, const char *name, const struct server_config **ret_server)
 {
-    struct server *server = g_hash_table_lookup(table->by_name, name);
+    struct server_config *server = g_hash_table_lookup(table->by_name, name);
 
     if (!server) {
         COB_TRY(cob_wrap(read_settings_locked(table), "%s", table->registries));
@@ -253,7 +254,7 @@ static struct cob_error *get_locked(
 }
 
 struct cob_error *registry_servers_get(
-    struct server_table *table, const char *name, const struct server **ret_server)
+    struct server_table *table, const char *name, const struct server_config **ret_server)
 {
     g_mutex_lock(&table->lock);
     struct cob_error *err = get_locked(table, name, ret_server);
@@ -261,7 +262,7 @@ struct cob_error *registry_servers_get(
     return err;
 }
 
-char *registry_server_base(const struct server *server)
+char *registry_server_base(const struct server_config *server)
 {
     return g_strdup_printf("%s://%s/v2/", server->is_plain ? "http" : "https", server->address);
 }

@@ -9,7 +9,7 @@
 #include "net/registry/url.h"
 
 /* Somewhere that requests may go. */
-struct server {
+struct server_config {
     char *name;       /* as in an image name: "docker.io", "localhost:5000" */
     char *address;    /* host[:port] to connect to */
     bool is_plain;    /* HTTP without TLS is allowed, and used */
@@ -33,7 +33,7 @@ void registry_servers_free(struct server_table *table);
  * ret_server: borrowed from the table.
  * errors: the settings cannot be read; each names its file. */
 COB_RESULT struct cob_error *registry_servers_get(
-    struct server_table *table, const char *name, const struct server **ret_server);
+    struct server_table *table, const char *name, const struct server_config **ret_server);
 
 /* "https://address/v2/". The caller frees it. */
-char *registry_server_base(const struct server *server);
+char *registry_server_base(const struct server_config *server);

@@ -23,10 +23,10 @@ struct token_cache {
 
 /* What a token is asked for. */
 struct question {
-    const struct server *server;
+    const struct server_config *server;
     const char *repository;
     const struct challenge *challenge;
-    const struct credentials *credentials; /* may be NULL */
+    const struct credential_set *credentials; /* may be NULL */
 };
 
 struct token_cache *registry_tokens_new(const struct curl_api *api, struct http_pool *pool,
@@ -56,13 +56,13 @@ void registry_tokens_free(struct token_cache *cache)
     g_free(cache);
 }
 
-static char *cache_key(const struct server *server, const char *repository)
+static char *cache_key(const struct server_config *server, const char *repository)
 {
     return g_strconcat(server->name, " ", repository, NULL);
 }
 
 char *registry_token_known(
-    struct token_cache *cache, const struct server *server, const char *repository)
+    struct token_cache *cache, const struct server_config *server, const char *repository)
 {
     g_autofree char *key = cache_key(server, repository);
 
@@ -72,8 +72,8 @@ char *registry_token_known(
     return header;
 }
 
-static void remember(struct token_cache *cache, const struct server *server, const char *repository,
-    const char *header)
+static void remember(struct token_cache *cache, const struct server_config *server,
+    const char *repository, const char *header)
 {
     g_mutex_lock(&cache->lock);
     g_hash_table_replace(cache->headers, cache_key(server, repository), g_strdup(header));
@@ -82,7 +82,7 @@ static void remember(struct token_cache *cache, const struct server *server, con
 
 /* A server that names another realm than before may have been taken over between two answers. */
 static struct cob_error *check_first_realm(
-    struct token_cache *cache, const struct server *server, const struct url *realm)
+    struct token_cache *cache, const struct server_config *server, const struct web_url *realm)
 {
     g_mutex_lock(&cache->lock);
     const char *first = g_hash_table_lookup(cache->realms, server->name);
@@ -93,7 +93,7 @@ static struct cob_error *check_first_realm(
     return is_same ? NULL : cob_fail(COB_DENIED, "the registry named another realm before");
 }
 
-static bool is_same_host(const struct server *server, const struct url *realm)
+static bool is_same_host(const struct server_config *server, const struct web_url *realm)
 {
     size_t len = strlen(realm->host);
 
@@ -102,8 +102,8 @@ static bool is_same_host(const struct server *server, const struct url *realm)
 }
 
 /* Is a realm one that this registry may send us to? */
-static struct cob_error *check_realm(struct token_cache *cache, const struct server *server,
-    const struct url *realm, const struct server *realm_server)
+static struct cob_error *check_realm(struct token_cache *cache, const struct server_config *server,
+    const struct web_url *realm, const struct server_config *realm_server)
 {
     if (server->realm_host && strcmp(realm->server, server->realm_host) != 0)
         return cob_fail(COB_DENIED, "it must be at %s", server->realm_host);
@@ -208,16 +208,16 @@ static struct cob_error *read_token_answer(const struct http_response *response,
     return parse_token(response->body, ret_header);
 }
 
-static struct cob_error *send_question(struct token_cache *cache, const struct url *url,
+static struct cob_error *send_question(struct token_cache *cache, const struct web_url *url,
     const struct question *question, struct cob_cancel *cancel, char **ret_header)
 {
-    const struct credentials *credentials = question->credentials;
+    const struct credential_set *credentials = question->credentials;
     bool by_form = credentials && credentials->identity_token;
     bool by_password = credentials && !by_form && credentials->username;
     g_autofree char *form = by_form ? token_form(question) : NULL;
     g_autofree char *basic =
         by_password ? basic_header(credentials->username, credentials->password) : NULL;
-    const struct server *realm_server = NULL;
+    const struct server_config *realm_server = NULL;
     struct http_response response;
 
     COB_TRY(registry_servers_get(cache->servers, url->server, &realm_server));
@@ -242,7 +242,7 @@ static struct cob_error *ask_realm(struct token_cache *cache, const struct quest
 {
     const char *realm = question->challenge->realm;
     bool by_form = question->credentials && question->credentials->identity_token;
-    g_autoptr(url) url = NULL;
+    g_autoptr(web_url) url = NULL;
 
     if (!realm)
         return cob_fail(COB_DENIED, "the registry asks for a token and does not say where");
@@ -254,13 +254,13 @@ static struct cob_error *ask_realm(struct token_cache *cache, const struct quest
         (int)MIN(strcspn(realm, "?"), 200U), realm);
 }
 
-struct cob_error *registry_token_get(struct token_cache *cache, const struct server *server,
+struct cob_error *registry_token_get(struct token_cache *cache, const struct server_config *server,
     const char *repository, const GPtrArray *challenges, struct cob_cancel *cancel,
     char **ret_authorization)
 {
     const struct challenge *bearer = registry_challenge_find(challenges, "bearer");
     const struct challenge *basic = registry_challenge_find(challenges, "basic");
-    g_autoptr(credentials) found = NULL;
+    g_autoptr(credential_set) found = NULL;
     g_autofree char *header = NULL;
 
     *ret_authorization = NULL;

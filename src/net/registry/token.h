@@ -23,7 +23,7 @@ void registry_tokens_free(struct token_cache *cache);
 /* The header to send to a server about a repository; NULL when none is known. The caller frees
  * it. */
 char *registry_token_known(
-    struct token_cache *cache, const struct server *server, const char *repository);
+    struct token_cache *cache, const struct server_config *server, const char *repository);
 
 /*
  * Answer a 401, by credentials or a token, and remember the answer.
@@ -33,5 +33,5 @@ char *registry_token_known(
  * errors:             the realm is not one to talk to, or says no; a credential helper failed.
  */
 COB_RESULT struct cob_error *registry_token_get(struct token_cache *cache,
-    const struct server *server, const char *repository, const GPtrArray *challenges,
+    const struct server_config *server, const char *repository, const GPtrArray *challenges,
     struct cob_cancel *cancel, char **ret_authorization);

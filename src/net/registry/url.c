@@ -19,7 +19,7 @@ static struct cob_error *get_part(
     return NULL;
 }
 
-static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, struct url *url)
+static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, struct web_url *url)
 {
     g_autofree char *scheme = NULL;
     g_autofree char *port = NULL;
@@ -45,8 +45,8 @@ static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, s
     return NULL;
 }
 
-static struct cob_error *parse_with(
-    const struct curl_api *api, CURLU *handle, const char *base, const char *text, struct url *url)
+static struct cob_error *parse_with(const struct curl_api *api, CURLU *handle, const char *base,
+    const char *text, struct web_url *url)
 {
     CURLUcode code = CURLUE_OK;
 
@@ -72,11 +72,11 @@ static bool is_clean(const char *text)
 }
 
 struct cob_error *registry_url_parse(
-    const struct curl_api *api, const char *base, const char *text, struct url **ret_url)
+    const struct curl_api *api, const char *base, const char *text, struct web_url **ret_url)
 {
     if (strlen(text) > MAX_URL_BYTES || !is_clean(text))
         return cob_fail(COB_INVALID, "\"%.100s\" is not a URL", text);
-    g_autoptr(url) url = g_new0(struct url, 1);
+    g_autoptr(web_url) url = g_new0(struct web_url, 1);
     CURLU *handle = api->url();
     struct cob_error *err = parse_with(api, handle, base, text, url);
 
@@ -87,7 +87,7 @@ struct cob_error *registry_url_parse(
     return NULL;
 }
 
-void registry_url_free(struct url *url)
+void registry_url_free(struct web_url *url)
 {
     if (!url)
         return;

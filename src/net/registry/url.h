@@ -11,7 +11,7 @@
 #include "util/cleanup.h"
 
 /* http or https, no user, no fragment. Immutable. */
-struct url {
+struct web_url {
     char *text;
     char *host;   /* IPv6 in brackets */
     char *server; /* host, and :port when it is not the scheme's own */
@@ -26,11 +26,11 @@ struct url {
  * errors:  COB_INVALID, with no more of the URL than its beginning.
  */
 COB_RESULT struct cob_error *registry_url_parse(
-    const struct curl_api *api, const char *base, const char *text, struct url **ret_url);
+    const struct curl_api *api, const char *base, const char *text, struct web_url **ret_url);
 
 /* NULL is passed over. */
-void registry_url_free(struct url *url);
-COB_AUTOPTR(url, registry_url_free)
+void registry_url_free(struct web_url *url);
+COB_AUTOPTR(web_url, registry_url_free)
 
 /* localhost, 127.0.0.0/8, ::1, in any notation. */
 bool registry_host_is_loopback(const char *host);
