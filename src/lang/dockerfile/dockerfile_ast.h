@@ -167,7 +167,7 @@ struct dockerfile_directive {
 struct cob_dockerfile {
     struct cob_srcfile *file;
     char escape; /* '\\' or '`' */
-    struct dockerfile_directive syntax, check;
+    struct dockerfile_directive syntax, check, escape_directive;
     GPtrArray *global_args; /* struct dockerfile_instruction *, owned */
     GPtrArray *stages;      /* struct dockerfile_stage *, owned; at least one */
     GPtrArray *warnings;    /* struct cob_dockerfile_warning *, owned: those of the parser */
