@@ -78,6 +78,7 @@ struct cob_oci_descriptor {
     GHashTable *annotations;       /* text -> text, owned; NULL: none */
 };
 
+/* Bare, or as another one, or NULL as NULL. The caller frees it. */
 struct cob_oci_descriptor *cob_oci_descriptor_new(
     const char *media_type, const char *digest, uint64_t size);
 struct cob_oci_descriptor *cob_oci_descriptor_copy(const struct cob_oci_descriptor *descriptor);
