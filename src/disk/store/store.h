@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: cob's folder on this machine, the lease of this process on it, its blobs, and the
+ * images that have names.
+ *
+ *     <root>/cob.db                SQLite: images, blobs, snapshots, cache records, ...
+ *     <root>/blobs/sha256/<hex>    content, verified when it was written
+ *     <root>/snapshots/<id>/fs     see disk/snapshot
+ *     <root>/mounts/               see disk/cachemount
+ *     <root>/corrupt/              blobs that changed on disk, for a person to look at
+ *     <root>/tmp/<lease>/          what one process is making; its file `lock` is flock()ed while
+ *                                  that process lives
+ *     <root>/locks                 one file for byte-range locks, see cob_store_try_lock()
+ *     <root>/gate                  flock()ed shared by who publishes, see cob_store_begin(), alone
+ *                                  by who sweeps
+ *
+ * Opening takes a lease and removes what dead processes left in tmp/; if there was something, it
+ * also sweeps snapshots/ and blobs/ for data that no row names, so a crash costs a little time at
+ * the next start and nothing else. Folders are 0700.
+ *
+ * threads:  any.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "disk/db/db.h"
+#include "util/cancel.h"
+
+struct cob_store;
+
+/* The folder by DESIGN: $COB_ROOT, else /var/lib/cob for root, else $XDG_DATA_HOME/cob, else
+ * ~/.local/share/cob. The caller frees it. */
+char *cob_store_default_path(void);
+
+/* errors: the path is in the text; no right to write there is said as such. */
+COB_RESULT struct cob_error *cob_store_open(const char *path, struct cob_store **ret_store);
+
+/* Gives the lease back and removes this process's tmp/ folder. */
+void cob_store_close(struct cob_store *store);
+COB_AUTOPTR(cob_store, cob_store_close)
+
+struct cob_db *cob_store_db(struct cob_store *store);          /* borrowed */
+const char *cob_store_path(const struct cob_store *store);     /* absolute; borrowed */
+int cob_store_root_fd(const struct cob_store *store);          /* borrowed */
+int cob_store_tmp_fd(const struct cob_store *store);           /* tmp/<lease>; borrowed */
+const char *cob_store_tmp_path(const struct cob_store *store); /* the same as a path; borrowed */
+
+/* The boot this process runs in, for the `boot` of rows that are written now; borrowed. */
+const char *cob_store_boot(const struct cob_store *store);
+
+/* Is the store used unprivileged: overlayfs with userxattr? It never changes for a store. */
+bool cob_store_is_userxattr(const struct cob_store *store);
+
+/* Begin to publish: a cob_db_begin() during which no process sweeps. Data is put in place (renamed)
+ * and recorded between begin and commit, so that data without a row, seen by one who sweeps, is
+ * garbage for certain. Ended as cob_db_begin() is, by one of the two below. */
+COB_RESULT struct cob_error *cob_store_begin(struct cob_store *store);
+COB_RESULT struct cob_error *cob_store_commit(struct cob_store *store);
+void cob_store_rollback(struct cob_store *store);
+
+/* What another module keeps beside an open store: made on the first call, freed by
+ * cob_store_close().
+ * name: static; the module's.  errors: those of make. */
+COB_RESULT struct cob_error *cob_store_attached(struct cob_store *store, const char *name,
+    struct cob_error *(*make)(struct cob_store *store, void **ret_data), void (*free_data)(void *),
+    void **ret_data);
+
+/* A lock that all processes on this store see and that dies with its holder: two processes that are
+ * about to run the same step. It is on a byte of one file, chosen by the key's hash. */
+struct cob_store_lock;
+
+/* ret_lock: NULL when another holds it, in this process or elsewhere: try again now and then. */
+COB_RESULT struct cob_error *cob_store_try_lock(
+    struct cob_store *store, const char *key, struct cob_store_lock **ret_lock);
+void cob_store_unlock(struct cob_store_lock *lock);
+COB_AUTOPTR(cob_store_lock, cob_store_unlock)
+
+/* Make everything written so far survive a loss of power (one syncfs), and mark the rows that were
+ * not yet known to be safe (`boot`, the boot they were written in) as safe. Rows of another boot
+ * that are not marked are dropped when the store is opened: their data may be torn. */
+COB_RESULT struct cob_error *cob_store_sync(struct cob_store *store);
+
+/* --- blobs --- */
+
+struct cob_store_blob; /* a blob being written */
+
+/* expect_digest: NULL: whatever comes. */
+COB_RESULT struct cob_error *cob_store_blob_create(
+    struct cob_store *store, const char *expect_digest, struct cob_store_blob **ret_blob);
+COB_RESULT struct cob_error *cob_store_blob_write(
+    struct cob_store_blob *blob, const void *data, size_t len);
+
+/* Check the digest, put the blob in place and record it; one that is there already is kept.
+ * ret_digest, ret_size: may be NULL; the digest is the caller's.
+ * errors: COB_DATA_LOSS when the digest is not the expected one, with both in the text. */
+COB_RESULT struct cob_error *cob_store_blob_commit(
+    struct cob_store_blob *blob, char **ret_digest, uint64_t *ret_size);
+void cob_store_blob_free(struct cob_store_blob *blob); /* an uncommitted one leaves nothing */
+COB_AUTOPTR(cob_store_blob, cob_store_blob_free)
+
+/* Bytes that are at hand. ret_digest: the caller's; may be NULL. */
+COB_RESULT struct cob_error *cob_store_blob_put(
+    struct cob_store *store, GBytes *bytes, char **ret_digest);
+
+/* Open for reading.  ret_fd: -1 when there is no such blob. ret_size may be NULL. */
+COB_RESULT struct cob_error *cob_store_blob_open(
+    struct cob_store *store, const char *digest, int *ret_fd, uint64_t *ret_size);
+
+/* All of a small blob, verified again.  ret_bytes: NULL when there is no such blob.
+ * errors: COB_DATA_LOSS when the file changed under us: it is moved to corrupt/ and forgotten. */
+COB_RESULT struct cob_error *cob_store_blob_read(
+    struct cob_store *store, const char *digest, uint64_t max_bytes, GBytes **ret_bytes);
+
+/* --- images --- */
+
+/* An image of the local store. Its layers are snapshots; blobs of them exist only if somebody
+ * needed them. */
+struct cob_store_image {
+    char *name;            /* full: "docker.io/library/hello:latest"; NULL: it lost its name */
+    char *platform;        /* "linux/amd64" */
+    char *config_digest;   /* the image id; the config is a blob */
+    char *manifest_digest; /* NULL: built here, never pushed or pulled */
+    char *snapshot;        /* id of its top snapshot; NULL: no layers */
+    uint64_t size_bytes;   /* of its layers, uncompressed */
+    int64_t created_us;    /* when the name was put here */
+};
+void cob_store_image_free(struct cob_store_image *image);
+COB_AUTOPTR(cob_store_image, cob_store_image_free)
+
+/* Give `image->name` to this image; another image loses it (and stays as an unnamed one that
+ * prune may take).
+ * errors: COB_PRECONDITION when its config or its snapshot is not in the store. */
+COB_RESULT struct cob_error *cob_store_image_put(
+    struct cob_store *store, const struct cob_store_image *image);
+
+/* By full name and platform, or by a config digest (also "sha256:" left out, or a prefix of >= 4
+ * hex digits when it is unambiguous).
+ * platform: NULL: the newest of any.  ret_image: the caller's; NULL when there is none.
+ * errors: COB_INVALID for a prefix that fits several images. */
+COB_RESULT struct cob_error *cob_store_image_find(struct cob_store *store, const char *name,
+    const char *platform, struct cob_store_image **ret_image);
+
+/* All, newest first.  ret_images: GPtrArray of struct cob_store_image, owned. */
+COB_RESULT struct cob_error *cob_store_image_list(struct cob_store *store, GPtrArray **ret_images);
+
+/* Take a name away.  ret_was_there: false when nobody had it. Its data goes with a later prune. */
+COB_RESULT struct cob_error *cob_store_image_remove(
+    struct cob_store *store, const char *name, bool *ret_was_there);
