@@ -2,9 +2,10 @@
 /*
  * A tree that steps copy from: the user's build context, or the root file system of a snapshot.
  *
- * It is not copied anywhere first. It is walked once, with its ignore rules, and only where somebody
- * is going to look (`paths`); what a file holds is digested when a selection asks for it. A copy
- * reads the user's own files, below the directory's descriptor, and notices when one changed.
+ * It is not copied anywhere first. It is walked once, with its ignore rules, and only where
+ * somebody is going to look (`paths`); what a file holds is digested when a selection asks for it.
+ * A copy reads the user's own files, below the directory's descriptor, and notices when one
+ * changed.
  *
  * A file's digest comes from the stat cache when device, inode, size, mtime and ctime are what they
  * were, and both times were already past when the cache was made (git's rule for racy times); else
