@@ -2,6 +2,7 @@
 #include "build/executor/executor.h"
 
 #include <fcntl.h>
+#include <glib/gstdio.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
