@@ -21,6 +21,8 @@ struct step_relay {
     int listen_fd;    /* where the runtime sends the terminal to; -1 */
     int master_fd;    /* our end of the terminal; -1 */
     bool is_stdin_at_end;
+    char typed[4096]; /* what the terminal has not taken yet */
+    size_t n_typed;
 };
 
 void relay_free(struct step_relay *relay)
@@ -84,6 +86,7 @@ static struct cob_error *open_terminal(struct step_relay *relay)
         if (relay->child_fds[i] < 0)
             return cob_fail_errno(errno, "open %s", name);
     }
+    fcntl(relay->master_fd, F_SETFL, O_RDWR | O_NONBLOCK);
     copy_size(relay);
     return NULL;
 }
@@ -152,7 +155,8 @@ static bool hear(const struct step_relay *relay, int fd, int stream)
 
     if (n > 0)
         pass_on(relay, stream, buffer, (size_t)n);
-    return n > 0; /* a terminal that its last user closed says EIO */
+    /* a terminal that its last user closed says EIO */
+    return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 /* The runtime sends our end of the terminal.  spec: runc docs/terminals.md */
@@ -175,21 +179,32 @@ static void take_terminal(struct step_relay *relay)
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_type == SCM_RIGHTS && relay->master_fd < 0)
         memcpy(&relay->master_fd, CMSG_DATA(header), sizeof(int));
+    fcntl(relay->master_fd, F_SETFL, O_RDWR | O_NONBLOCK);
     copy_size(relay);
+}
+
+/* Never wait for a terminal to take it: its user may be waiting for us to take what it says. */
+static void type_on(struct step_relay *relay)
+{
+    ssize_t n = TEMP_FAILURE_RETRY(write(relay->master_fd, relay->typed, relay->n_typed));
+
+    if (n < 0)
+        return;
+    relay->n_typed -= (size_t)n;
+    memmove(relay->typed, relay->typed + n, relay->n_typed);
 }
 
 static void type_in(struct step_relay *relay)
 {
-    char buffer[BUFFER_BYTES];
-    ssize_t n = TEMP_FAILURE_RETRY(read(relay->request->stdin_fd, buffer, sizeof(buffer)));
     static const char end_of_file = 4;
+    ssize_t n =
+        TEMP_FAILURE_RETRY(read(relay->request->stdin_fd, relay->typed, sizeof(relay->typed)));
 
-    if (n > 0) {
-        cob_error_free(cob_fs_write_fd(relay->master_fd, buffer, (size_t)n));
-        return;
-    }
-    relay->is_stdin_at_end = true;
-    cob_error_free(cob_fs_write_fd(relay->master_fd, &end_of_file, 1));
+    relay->is_stdin_at_end = n <= 0;
+    if (n <= 0)
+        relay->typed[0] = end_of_file;
+    relay->n_typed = n > 0 ? (size_t)n : 1;
+    type_on(relay);
 }
 
 static void see_resize(const struct step_relay *relay)
@@ -211,11 +226,14 @@ static void watch(const struct step_relay *relay, struct pollfd *fds)
     fds[ERR].fd = relay->read_fds[2];
     fds[LISTEN].fd = has_terminal ? -1 : relay->listen_fd;
     fds[MASTER].fd = relay->master_fd;
-    fds[STDIN].fd =
-        has_terminal && request->stdin_fd && !relay->is_stdin_at_end ? request->stdin_fd : -1;
+    fds[STDIN].fd = has_terminal && request->stdin_fd && !relay->is_stdin_at_end && !relay->n_typed
+                        ? request->stdin_fd
+                        : -1;
     fds[RESIZE].fd = has_terminal && request->resize_fd ? request->resize_fd : -1;
     for (int i = 0; i < N_SOURCES; i++)
         fds[i].events = POLLIN;
+    if (relay->n_typed > 0)
+        fds[MASTER].events |= POLLOUT;
 }
 
 static void serve(struct step_relay *relay, const struct pollfd *fds)
@@ -230,7 +248,9 @@ static void serve(struct step_relay *relay, const struct pollfd *fds)
         type_in(relay);
     if (fds[RESIZE].revents)
         see_resize(relay);
-    if (fds[MASTER].revents && !hear(relay, relay->master_fd, 1))
+    if ((fds[MASTER].revents & POLLOUT) && relay->n_typed > 0)
+        type_on(relay);
+    if ((fds[MASTER].revents & ~POLLOUT) && !hear(relay, relay->master_fd, 1))
         close(g_steal_fd(&relay->master_fd));
 }
 
@@ -241,7 +261,8 @@ static void drain(struct step_relay *relay)
         while (relay->read_fds[i] >= 0 && hear(relay, relay->read_fds[i], i))
             ;
     }
-    while (relay->master_fd >= 0 && hear(relay, relay->master_fd, 1))
+    struct pollfd terminal = {.fd = relay->master_fd, .events = POLLIN};
+    while (relay->master_fd >= 0 && poll(&terminal, 1, 0) > 0 && hear(relay, relay->master_fd, 1))
         ;
 }
 

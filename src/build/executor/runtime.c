@@ -75,6 +75,14 @@ static bool is_crun(const char *runtime)
     return g_str_has_prefix(base, "crun");
 }
 
+/* The cgroup that this runtime is to make: none, if it can do without. */
+static const char *cgroup_for(const struct step *step, const char *runtime)
+{
+    bool is_needless = is_crun(runtime) && cgroups_filter_devices(step->cgroups);
+
+    return is_needless ? NULL : cgroups_path(step->cgroups);
+}
+
 static void add(GPtrArray *args, const char *arg)
 {
     g_ptr_array_add(args, g_strdup(arg));
@@ -96,8 +104,9 @@ static GPtrArray *make_args(const struct step *step, const char *runtime, const 
     add_path(args, step, "--log", LOG_NAME);
     add(args, "--log-format");
     add(args, "json");
-    if (is_crun(runtime) && !cgroups_path(step->cgroups))
-        add(args, "--cgroup-manager=disabled");
+    if (is_crun(runtime))
+        add(args,
+            cgroup_for(step, runtime) ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled");
     if (!is_crun(runtime) && step->executor->is_rootless)
         add(args, "--rootless=true");
     add(args, "run");
@@ -110,9 +119,9 @@ static GPtrArray *make_args(const struct step *step, const char *runtime, const 
     return args;
 }
 
-static struct cob_error *write_config(const struct step *step)
+static struct cob_error *write_config(const struct step *step, const char *runtime)
 {
-    json_t *config = bundle_config(step, cgroups_path(step->cgroups));
+    json_t *config = bundle_config(step, cgroup_for(step, runtime));
     cob_autoclose int fd = openat(
         step->state_fd, "bundle/config.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -207,7 +216,7 @@ static struct cob_error *try_runtime(struct step *step, const char *runtime, cha
     g_autoptr(step_relay) relay = NULL;
     int status = 0;
 
-    COB_TRY(write_config(step));
+    COB_TRY(write_config(step, runtime));
     COB_TRY(relay_new(step, is_crun(runtime) ? RELAY_TERMINAL_SENT : RELAY_TERMINAL_GIVEN, &relay));
     COB_TRY(spawn(step, runtime, relay, &process));
     relay_close_child_fds(relay);

@@ -35,7 +35,7 @@ struct cob_executor {
     GMutex lock; /* guards what follows */
     char *runtime;
     bool is_runtime_proven; /* a step was started by it */
-    bool are_cgroups_swept;
+    unsigned n_cgroups_swept;
 };
 
 /* A mount on the tmpfs that the runtime makes of /dev: the runtime binds it. */
@@ -85,7 +85,10 @@ json_t *bundle_config(const struct step *step, const char *cgroups_path);
 /* cgroups.c */
 struct step_cgroups;
 COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups);
-const char *cgroups_path(const struct step_cgroups *cgroups);     /* for the runtime; NULL: none */
+/* In cgroup2, for a runtime that makes one. NULL: it cannot. */
+const char *cgroups_path(const struct step_cgroups *cgroups);
+/* Are devices filtered already, which a runtime would need a cgroup for? */
+bool cgroups_filter_devices(const struct step_cgroups *cgroups);
 const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
 void cgroups_remove(struct step_cgroups *cgroups);
 

@@ -21,6 +21,7 @@ struct step_fixture {
 void step_fixture_init(struct step_fixture *fixture);
 void step_fixture_done(struct step_fixture *fixture);
 
+/* Make something there. */
 void step_write_file(const struct step_fixture *fixture, const char *name, const char *text);
 void step_make_dir(const struct step_fixture *fixture, const char *name);
 void step_make_link(const struct step_fixture *fixture, const char *target, const char *name);

@@ -22,7 +22,8 @@ static void test_what_a_step_sees(void)
         const char *user;
         int want_code;
     } rows[] = {
-        {"output", "echo one; echo two >&2", "*one*two*", NULL, 0},
+        {"output", "echo one; echo two", "one\ntwo\n", NULL, 0},
+        {"errors", "echo one >&2", "one\n", NULL, 0},
         {"exit code", "exit 42", "", NULL, 42},
         {"killed by a signal", "sh -c 'kill -9 $$'; exit $?", "*", NULL, 137},
         {"environment", "env", "*A=b c\n*", NULL, 0},
@@ -376,12 +377,12 @@ static void test_network(void)
     g_autofree char *script = g_strdup_printf("cat /etc/resolv.conf | grep nameserver;"
                                               "for a in 10.0.2.2 127.0.0.1; do"
                                               "  nc -w 1 $a %d </dev/null && echo reached; done;"
-                                              "ip -o link | grep -c tap0",
+                                              "echo taps: $(ip -o link | grep -c tap0)",
         ntohs(address.sin_port));
     CHECK_OK(step_run(&fixture, request, script, &code));
     g_assert_null(strstr(fixture.out->str, "reached"));
-    g_assert_true(g_str_has_prefix(fixture.out->str, "nameserver 10.0.2.3\n"));
-    g_assert_true(g_str_has_suffix(fixture.out->str, "1\n"));
+    g_assert_nonnull(strstr(fixture.out->str, "nameserver 10.0.2.3\n"));
+    g_assert_nonnull(strstr(fixture.out->str, "taps: 1\n"));
     if (has_names()) {
         CHECK_OK(step_run(&fixture, request, "nslookup mirror.example | grep -A1 Name:", &code));
         g_assert_nonnull(strstr(fixture.out->str, "Address"));
