@@ -92,7 +92,8 @@ static unsigned parallelism(const struct cob_solver_request *request)
     return request->n_parallel ? request->n_parallel : MAX(8, 4 * g_get_num_processors());
 }
 
-static struct cob_error *solve_init(struct solve *solve, const struct cob_solver_request *request)
+static struct cob_error *solve_init(
+    struct solve *solve, const struct cob_solver_request *request, struct cob_cancel *cancel)
 {
     const GPtrArray *vertices = request->graph->vertices;
 
@@ -105,7 +106,7 @@ static struct cob_error *solve_init(struct solve *solve, const struct cob_solver
     };
     if (solve->wake_fd < 0)
         return cob_fail_errno(errno, "make an eventfd");
-    COB_TRY(cob_cancel_new(&solve->stop));
+    COB_TRY(cob_cancel_new_below(cancel, &solve->stop));
     for (size_t i = 0; i < vertices->len; i++)
         COB_TRY(add_step(solve, i));
     solve->pool = g_thread_pool_new(
@@ -395,18 +396,15 @@ static void take_report(struct solve *solve, struct step *step)
         fail(solve, err);
 }
 
-/* Wait until a task ends or the user has had enough. */
-static struct cob_error *wait_for_news(struct solve *solve, struct cob_cancel *cancel)
+/* Wait until a task ends; when the user has had enough, the tasks see it themselves. */
+static struct cob_error *wait_for_news(struct solve *solve)
 {
-    struct pollfd fds[] = {{.fd = solve->wake_fd, .events = POLLIN},
-        {.fd = cob_cancel_is_set(solve->stop) ? -1 : cob_cancel_fd(cancel), .events = POLLIN}};
+    struct pollfd wake = {.fd = solve->wake_fd, .events = POLLIN};
     uint64_t n;
 
-    if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1)) < 0)
+    if (TEMP_FAILURE_RETRY(poll(&wake, 1, -1)) < 0)
         return cob_fail_errno(errno, "wait for the build");
-    if (fds[1].revents)
-        cob_cancel_trigger(solve->stop);
-    if (fds[0].revents && read(solve->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+    if (read(solve->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
         return cob_fail_errno(errno, "wait for the build");
     return NULL;
 }
@@ -421,7 +419,7 @@ static struct cob_error *run_to_the_end(
     while (solve->n_running > 0) {
         struct step *step;
 
-        COB_TRY(wait_for_news(solve, cancel));
+        COB_TRY(wait_for_news(solve));
         while ((step = g_async_queue_try_pop(solve->reports)))
             take_report(solve, step);
         settle(solve);
@@ -443,7 +441,7 @@ struct cob_error *cob_solver_solve(const struct cob_solver_request *request,
         *ret_result = NULL;
         return NULL;
     }
-    struct cob_error *err = solve_init(&solve, request);
+    struct cob_error *err = solve_init(&solve, request, cancel);
     if (!err)
         err = run_to_the_end(&solve, cancel, &solve.steps[last]);
     if (!err)

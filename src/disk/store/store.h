@@ -7,14 +7,16 @@
  *     <root>/blobs/sha256/<hex>    content, verified when it was written
  *     <root>/snapshots/<id>/fs     see disk/snapshot
  *     <root>/mounts/               see disk/cachemount
+ *     <root>/corrupt/              blobs that changed on disk, for a person to look at
  *     <root>/tmp/<lease>/          what one process is making; its file `lock` is flock()ed while
  *                                  that process lives
  *     <root>/locks                 one file for byte-range locks, see cob_store_try_lock()
+ *     <root>/gate                  flock()ed shared by who publishes, see cob_store_begin(), alone
+ *                                  by who sweeps
  *
  * Opening takes a lease and removes what dead processes left in tmp/; if there was something, it
- * also sweeps snapshots/ and blobs/ for data that no row names (and that is older than the dead
- * lease's last moment), so a crash costs a little time at the next start and nothing else. Folders
- * are 0700.
+ * also sweeps snapshots/ and blobs/ for data that no row names, so a crash costs a little time at
+ * the next start and nothing else. Folders are 0700.
  *
  * threads:  any.
  */
@@ -43,6 +45,26 @@ const char *cob_store_path(const struct cob_store *store);     /* absolute; borr
 int cob_store_root_fd(const struct cob_store *store);          /* borrowed */
 int cob_store_tmp_fd(const struct cob_store *store);           /* tmp/<lease>; borrowed */
 const char *cob_store_tmp_path(const struct cob_store *store); /* the same as a path; borrowed */
+
+/* The boot this process runs in, for the `boot` of rows that are written now; borrowed. */
+const char *cob_store_boot(const struct cob_store *store);
+
+/* Is the store used unprivileged: overlayfs with userxattr? It never changes for a store. */
+bool cob_store_is_userxattr(const struct cob_store *store);
+
+/* Begin to publish: a cob_db_begin() during which no process sweeps. Data is put in place (renamed)
+ * and recorded between begin and commit, so that data without a row, seen by one who sweeps, is
+ * garbage for certain. Ended as cob_db_begin() is, by one of the two below. */
+COB_RESULT struct cob_error *cob_store_begin(struct cob_store *store);
+COB_RESULT struct cob_error *cob_store_commit(struct cob_store *store);
+void cob_store_rollback(struct cob_store *store);
+
+/* What another module keeps beside an open store: made on the first call, freed by
+ * cob_store_close().
+ * name: static; the module's.  errors: those of make. */
+COB_RESULT struct cob_error *cob_store_attached(struct cob_store *store, const char *name,
+    struct cob_error *(*make)(struct cob_store *store, void **ret_data), void (*free_data)(void *),
+    void **ret_data);
 
 /* A lock that all processes on this store see and that dies with its holder: two processes that are
  * about to run the same step. It is on a byte of one file, chosen by the key's hash. */
@@ -95,7 +117,7 @@ COB_RESULT struct cob_error *cob_store_blob_read(
 /* An image of the local store. Its layers are snapshots; blobs of them exist only if somebody
  * needed them. */
 struct cob_store_image {
-    char *name;            /* full: "docker.io/library/hello:latest" */
+    char *name;            /* full: "docker.io/library/hello:latest"; NULL: it lost its name */
     char *platform;        /* "linux/amd64" */
     char *config_digest;   /* the image id; the config is a blob */
     char *manifest_digest; /* NULL: built here, never pushed or pulled */
@@ -107,12 +129,15 @@ void cob_store_image_free(struct cob_store_image *image);
 COB_AUTOPTR(cob_store_image, cob_store_image_free)
 
 /* Give `image->name` to this image; another image loses it (and stays as an unnamed one that
- * prune may take). */
+ * prune may take).
+ * errors: COB_PRECONDITION when its config or its snapshot is not in the store. */
 COB_RESULT struct cob_error *cob_store_image_put(
     struct cob_store *store, const struct cob_store_image *image);
 
 /* By full name and platform, or by a config digest (also "sha256:" left out, or a prefix of >= 4
- * hex digits when it is unambiguous).  ret_image: the caller's; NULL when there is none. */
+ * hex digits when it is unambiguous).
+ * platform: NULL: the newest of any.  ret_image: the caller's; NULL when there is none.
+ * errors: COB_INVALID for a prefix that fits several images. */
 COB_RESULT struct cob_error *cob_store_image_find(struct cob_store *store, const char *name,
     const char *platform, struct cob_store_image **ret_image);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What holds for a single op, whoever wrote it.
- * spec: BuildKit solver/llbsolver/ops/opsutils/validate.go, and the checks that its ops do later. */
+ * spec: BuildKit solver/llbsolver/ops/opsutils/validate.go, and the checks its ops do later. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <glib.h>
+
+#include "disk/db/db_schema.h"
+
+/* `boot`: the boot a row was written in, until its data is known to be on disk; NULL from then on.
+ * `seq` grows and is never used twice, so that "all rows up to here" can be said. */
+static const char first[] =
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+
+    "CREATE TABLE blobs ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  digest TEXT NOT NULL UNIQUE,"
+    "  size_bytes INT NOT NULL,"
+    "  created_us INT NOT NULL,"
+    "  last_used_us INT NOT NULL,"
+    "  boot TEXT);"
+    "CREATE INDEX blobs_unsafe ON blobs (boot) WHERE boot IS NOT NULL;"
+
+    "CREATE TABLE snapshots ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  parent TEXT,"
+    "  depth INT NOT NULL,"
+    "  description TEXT,"
+    "  chain_id TEXT UNIQUE,"
+    "  diff_id TEXT,"
+    "  tar_bytes INT,"
+    "  size_bytes INT NOT NULL,"
+    "  created_us INT NOT NULL,"
+    "  last_used_us INT NOT NULL,"
+    "  n_uses INT NOT NULL DEFAULT 0,"
+    "  boot TEXT);"
+    "CREATE INDEX snapshots_parent ON snapshots (parent);"
+    "CREATE INDEX snapshots_unsafe ON snapshots (boot) WHERE boot IS NOT NULL;"
+
+    "CREATE TABLE images ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT," /* NULL: it had one, and another image took it */
+    "  platform TEXT NOT NULL,"
+    "  config_digest TEXT NOT NULL,"
+    "  manifest_digest TEXT,"
+    "  snapshot TEXT,"
+    "  size_bytes INT NOT NULL,"
+    "  created_us INT NOT NULL,"
+    "  UNIQUE (name, platform));"
+    "CREATE INDEX images_config ON images (config_digest);"
+    "CREATE INDEX images_snapshot ON images (snapshot);"
+
+    "CREATE TABLE archives (" /* the compressed blob that was made for a layer */
+    "  diff_id TEXT NOT NULL,"
+    "  media_type TEXT NOT NULL,"
+    "  digest TEXT NOT NULL,"
+    "  size INT NOT NULL,"
+    "  PRIMARY KEY (diff_id, media_type));"
+    "CREATE INDEX archives_digest ON archives (digest);"
+
+    "CREATE TABLE cache ("
+    "  key TEXT PRIMARY KEY,"
+    "  kind INT,"
+    "  snapshot TEXT,"
+    "  ingredients TEXT,"
+    "  description TEXT,"
+    "  created_us INT,"
+    "  last_used_us INT,"
+    "  n_uses INT,"
+    "  boot TEXT);"
+    "CREATE INDEX cache_snapshot ON cache (snapshot);"
+    "CREATE INDEX cache_unsafe ON cache (boot) WHERE boot IS NOT NULL;"
+
+    "CREATE TABLE cachemounts ("
+    "  namespace TEXT NOT NULL,"
+    "  id TEXT NOT NULL,"
+    "  dir TEXT NOT NULL,"
+    "  created_us INT NOT NULL,"
+    "  last_used_us INT NOT NULL,"
+    "  last_step TEXT,"
+    "  n_uses INT NOT NULL DEFAULT 0,"
+    "  size_bytes INT NOT NULL DEFAULT 0,"
+    "  pin INT NOT NULL DEFAULT 0,"
+    "  quota INT NOT NULL DEFAULT 0,"
+    "  PRIMARY KEY (namespace, id, dir));"
+
+    "CREATE TABLE contexts ("  /* the stat cache of a build context */
+    "  root TEXT PRIMARY KEY," /* \"dev:ino\" */
+    "  cache BLOB,"
+    "  used_us INT);";
+
+const char *const cob_db_schema[] = {first};
+const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of disk/store share. */
+#pragma once
+
+#include <sys/file.h>
+
+#include "disk/store/store.h"
+
+struct cob_store {
+    char *path;
+    char *tmp_path; /* of the lease */
+    char *lease;    /* its name in tmp/ */
+    char *boot;
+    bool is_userxattr;
+    int root_fd;
+    int leases_fd; /* tmp/ */
+    int tmp_fd;    /* tmp/<lease>/ */
+    int lease_fd;  /* its lock, held */
+    int blobs_fd;  /* blobs/sha256/ */
+    int gate_fd;   /* between begin and commit; the owner of the transaction has it */
+    int n_drafts;  /* atomic; names in tmp_fd */
+    struct cob_db *db;
+    GMutex lock;          /* guards attached */
+    GHashTable *attached; /* name (static) -> struct attached, owned */
+};
+
+/* Open and lock the gate. Closing is not enough to unlock: a child before exec has it, too.
+ * how: LOCK_SH to publish, LOCK_EX to sweep. */
+COB_RESULT struct cob_error *cob_store_gate_acquire(
+    struct cob_store *store, int how, int *ret_gate_fd);
+void cob_store_gate_release(int gate_fd);
+
+/* Take back what the dead left, and what a loss of power may have torn. */
+COB_RESULT struct cob_error *cob_store_recover(struct cob_store *store);

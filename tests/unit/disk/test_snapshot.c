@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "disk/snapshot/snapshot.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#include "check.h"
+#include "util/fs.h"
+
+#define DESCRIBED(text) (&(const struct cob_snapshot_facts){.description = (text)})
+
+struct fixture {
+    char *path;
+    struct cob_store *store;
+};
+
+static void fixture_init(struct fixture *f)
+{
+    *f = (struct fixture){.path = check_scratch_new()};
+    CHECK_OK(cob_store_open(f->path, &f->store));
+}
+
+static void fixture_done(struct fixture *f)
+{
+    cob_store_close(f->store);
+    check_scratch_free(f->path);
+}
+
+static bool can_mount(void)
+{
+    return geteuid() == 0 && prctl(PR_CAPBSET_READ, 21 /* CAP_SYS_ADMIN */) == 1;
+}
+
+static void put(int dir_fd, const char *name, const char *text)
+{
+    CHECK_OK(cob_fs_replace_file(dir_fd, name, 0644, text, strlen(text)));
+}
+
+/* What a file says; NULL: there is none. */
+static char *get(int dir_fd, const char *name)
+{
+    g_autoptr(GBytes) bytes = NULL;
+    gsize len;
+
+    CHECK_OK(cob_fs_read_file(dir_fd, name, 4096, &bytes));
+    if (!bytes)
+        return NULL;
+    const char *data = g_bytes_get_data(bytes, &len);
+    return g_strndup(data ? data : "", len);
+}
+
+static void check_text(int dir_fd, const char *name, const char *want)
+{
+    g_autofree char *got = get(dir_fd, name);
+
+    g_assert_cmpstr(got, ==, want);
+}
+
+/* A layer with one file. parent: taken. */
+static struct cob_snapshot *add_layer(
+    struct fixture *f, struct cob_snapshot *parent, const char *name, const char *text)
+{
+    g_autoptr(cob_snapshot) below = parent;
+    struct cob_snapshot_draft *draft = NULL;
+    struct cob_snapshot *snapshot = NULL;
+
+    CHECK_OK(cob_snapshot_draft_new(f->store, below, &draft));
+    put(cob_snapshot_draft_fd(draft), name, text);
+    CHECK_OK(cob_snapshot_commit(draft, DESCRIBED(name), &snapshot));
+    return snapshot;
+}
+
+static void test_commit_and_get(void)
+{
+    struct fixture f;
+    g_autofree char *id = NULL;
+
+    fixture_init(&f);
+    {
+        g_autoptr(cob_snapshot) a = add_layer(&f, NULL, "a", "1");
+        g_autoptr(cob_snapshot) b = add_layer(&f, cob_snapshot_ref(a), "b", "2");
+        g_autoptr(cob_snapshot) same = NULL;
+        g_autoptr(cob_snapshot) none = NULL;
+
+        g_assert_cmpuint(cob_snapshot_depth(b), ==, 2);
+        g_assert_true(cob_snapshot_parent(b) == a);
+        check_text(cob_snapshot_layer_fd(b), "b", "2");
+        CHECK_OK(cob_snapshot_get(f.store, cob_snapshot_id(b), &same));
+        g_assert_true(same == b);
+        CHECK_OK(cob_snapshot_get(f.store, "zz", &none));
+        g_assert_null(none);
+        CHECK_OK(cob_snapshot_get(f.store, "../x", &none));
+        g_assert_null(none);
+        id = g_strdup(cob_snapshot_id(b));
+    }
+    cob_store_close(f.store);
+    CHECK_OK(cob_store_open(f.path, &f.store));
+    g_autoptr(cob_snapshot) again = NULL;
+    CHECK_OK(cob_snapshot_get(f.store, id, &again));
+    g_assert_nonnull(again);
+    if (again)
+        check_text(cob_snapshot_layer_fd(cob_snapshot_parent(again)), "a", "1");
+    g_clear_pointer(&again, cob_snapshot_unref);
+    fixture_done(&f);
+}
+
+static void check_overlay(struct fixture *f)
+{
+    g_autoptr(cob_snapshot) a = add_layer(f, NULL, "kept", "1");
+    g_autoptr(cob_snapshot_draft) draft = NULL;
+    g_autoptr(cob_snapshot) b = NULL;
+    cob_autoclose int fd = -1;
+    cob_autoclose int again = -1;
+    cob_autoclose int read_only = -1;
+    struct stat st;
+
+    fchmodat(cob_snapshot_layer_fd(a), ".", 0711, 0);
+    put(cob_snapshot_layer_fd(a), "gone", "1");
+    mkdirat(cob_snapshot_layer_fd(a), "dir", 0755);
+    g_assert_cmpint(symlinkat("x", cob_snapshot_layer_fd(a), "dir/old"), ==, 0);
+    CHECK_OK(cob_snapshot_draft_new(f->store, a, &draft));
+    CHECK_OK(cob_snapshot_draft_mount(draft, &fd));
+    if (fd < 0)
+        return;
+    check_text(fd, "kept", "1");
+    put(fd, "new", "2");
+    g_assert_cmpint(unlinkat(fd, "gone", 0), ==, 0);
+    g_assert_cmpint(unlinkat(fd, "dir/old", 0), ==, 0);
+    g_assert_cmpint(unlinkat(fd, "dir", AT_REMOVEDIR), ==, 0);
+    g_assert_cmpint(mkdirat(fd, "dir", 0755), ==, 0);
+    g_assert_cmpint(fstat(fd, &st), ==, 0);
+    g_assert_cmphex(st.st_mode & 07777, ==, 0711);
+    close(g_steal_fd(&fd));
+    CHECK_OK(cob_snapshot_draft_mount(draft, &again)); /* a second time */
+    check_text(again, "new", "2");
+    close(g_steal_fd(&again));
+
+    int draft_fd = cob_snapshot_draft_fd(draft);
+    g_assert_cmpint(fstatat(draft_fd, "gone", &st, AT_SYMLINK_NOFOLLOW), ==, 0);
+    g_assert_true(S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0));
+    cob_autoclose int dir_fd = openat(draft_fd, "dir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char value[4] = {0};
+    g_assert_cmpint(
+        fgetxattr(dir_fd, cob_snapshot_opaque_xattr(f->store), value, sizeof(value)), ==, 1);
+    g_assert_cmpstr(value, ==, "y");
+
+    CHECK_OK(cob_snapshot_commit(g_steal_pointer(&draft), DESCRIBED("b"), &b));
+    CHECK_OK(cob_snapshot_mount(b, &read_only));
+    check_text(read_only, "new", "2");
+    check_text(read_only, "gone", NULL);
+    check_text(read_only, "kept", "1");
+    g_assert_cmpint(fstatat(read_only, "dir/old", &st, AT_SYMLINK_NOFOLLOW), <, 0);
+    g_assert_cmpint(mkdirat(read_only, "x", 0755), <, 0);
+    g_assert_cmpint(errno, ==, EROFS);
+}
+
+static void check_one_layer(struct fixture *f)
+{
+    g_autoptr(cob_snapshot) a = add_layer(f, NULL, "a", "1");
+    g_autoptr(cob_snapshot_draft) draft = NULL;
+    cob_autoclose int fd = -1;
+    cob_autoclose int draft_fd = -1;
+
+    CHECK_OK(cob_snapshot_mount(a, &fd));
+    check_text(fd, "a", "1");
+    g_assert_cmpint(mkdirat(fd, "x", 0755), <, 0);
+    g_assert_cmpint(errno, ==, EROFS);
+    CHECK_OK(cob_snapshot_draft_new(f->store, NULL, &draft));
+    CHECK_OK(cob_snapshot_draft_mount(draft, &draft_fd));
+    put(draft_fd, "b", "2");
+    check_text(cob_snapshot_draft_fd(draft), "b", "2");
+}
+
+static void check_long_chain(struct fixture *f)
+{
+    g_autoptr(cob_snapshot) top = NULL;
+    cob_autoclose int fd = -1;
+    cob_autoclose int draft_fd = -1;
+    g_autoptr(cob_snapshot_draft) draft = NULL;
+
+    for (int i = 0; i < 300; i++) {
+        g_autofree char *name = g_strdup_printf("f%d", i);
+
+        top = add_layer(f, g_steal_pointer(&top), name, name);
+    }
+    CHECK_OK(cob_snapshot_mount(top, &fd));
+    check_text(fd, "f0", "f0");
+    check_text(fd, "f299", "f299");
+    CHECK_OK(cob_snapshot_draft_new(f->store, top, &draft));
+    CHECK_OK(cob_snapshot_draft_mount(draft, &draft_fd));
+    put(draft_fd, "new", "1");
+    check_text(draft_fd, "f150", "f150");
+    check_text(cob_snapshot_draft_fd(draft), "new", "1");
+}
+
+static void check_mounts(void)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    check_one_layer(&f);
+    check_overlay(&f);
+    check_long_chain(&f);
+    fixture_done(&f);
+}
+
+/* Run a check in a child, which may give up rights. */
+static void in_child(bool (*prepare)(void), void (*check)(void))
+{
+    pid_t pid = fork();
+    int status = -1;
+
+    if (pid == 0) {
+        if (!prepare())
+            _exit(77);
+        check();
+        _exit(g_test_failed() ? 1 : 0);
+    }
+    g_assert_cmpint(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)), ==, pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        check_skip("the kernel does not let this child be prepared");
+    else
+        g_assert_cmpint(status, ==, 0);
+}
+
+/* An old kernel: no fsopen. */
+static bool without_fsopen(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsopen, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = G_N_ELEMENTS(filter), .filter = filter};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static bool write_text(const char *path, const char *text)
+{
+    cob_autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static bool in_user_namespace(void)
+{
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+           write_text("/proc/self/setgroups", "deny") &&
+           write_text("/proc/self/uid_map", "0 0 1") && write_text("/proc/self/gid_map", "0 0 1");
+}
+
+static bool in_user_namespace_without_fsopen(void)
+{
+    return in_user_namespace() && without_fsopen();
+}
+
+static void test_mounts(void)
+{
+    if (!can_mount())
+        check_skip("needs root");
+    else
+        check_mounts();
+}
+
+static void test_mounts_on_an_old_kernel(void)
+{
+    if (!can_mount())
+        check_skip("needs root");
+    else
+        in_child(without_fsopen, check_mounts);
+}
+
+static void test_mounts_in_a_user_namespace(void)
+{
+    in_child(in_user_namespace, check_mounts);
+}
+
+static void test_mounts_in_a_user_namespace_on_an_old_kernel(void)
+{
+    in_child(in_user_namespace_without_fsopen, check_mounts);
+}
+
+int main(int argc, char **argv)
+{
+    check_init(&argc, &argv);
+    g_test_add_func("/snapshot/commit-and-get", test_commit_and_get);
+    g_test_add_func("/snapshot/mounts", test_mounts);
+    g_test_add_func("/snapshot/mounts-on-an-old-kernel", test_mounts_on_an_old_kernel);
+    g_test_add_func("/snapshot/mounts-in-a-user-namespace", test_mounts_in_a_user_namespace);
+    g_test_add_func("/snapshot/mounts-in-a-user-namespace-on-an-old-kernel",
+        test_mounts_in_a_user_namespace_on_an_old_kernel);
+    return g_test_run();
+}
