@@ -30,12 +30,13 @@ static char **list_of(const GPtrArray *words)
 char **dockerfile_command_line(const struct dockerfile_build *build,
     const struct dockerfile_command *command, const char *line)
 {
-    static char *const sh[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, NULL};
-    char *const *shell = build->config->shell ? build->config->shell : sh;
-    GPtrArray *list = g_ptr_array_new();
+    static const char *const sh[] = {"/bin/sh", "-c", NULL};
+    const char *const *own = (const char *const *)build->config->shell;
+    const char *const *shell = own ? own : sh;
 
     if (command->is_json)
         return list_of(command->words);
+    GPtrArray *list = g_ptr_array_new();
     for (size_t i = 0; shell[i]; i++)
         g_ptr_array_add(list, g_strdup(shell[i]));
     if (!line)
