@@ -9,6 +9,7 @@
 
 #include "lang/dockerfile/dockerfile.h"
 
+/* The config of an image: golang has variables, empty no layers, trigger an ONBUILD. */
 static inline const char *fake_config(const char *ref)
 {
     if (strstr(ref, "/golang:"))
@@ -28,6 +29,7 @@ static inline const char *fake_config(const char *ref)
            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"]}}";
 }
 
+/* What a cob_image_resolver calls. */
 static inline struct cob_error *fake_resolve(
     void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
 {
