@@ -131,10 +131,7 @@ static void add_no_cache_stages(struct cli_build_request *build, const char *con
 /* An archive begins with a gzip, bzip2, xz or zstd magic, or has tar's at 257. */
 static bool is_archive(GBytes *bytes)
 {
-    static const char *const magics[] = {"\x1f\x8b", "BZh",
-        "\xfd"
-        "7zXZ",
-        "\x28\xb5\x2f\xfd"};
+    static const char *const magics[] = {"\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd"};
     size_t len;
     const char *data = g_bytes_get_data(bytes, &len);
 

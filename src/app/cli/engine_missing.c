@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands for build/engine and build/userns until they are built. */
+/* Stands for build/engine until it is built. */
 #include "build/engine/engine.h"
-#include "build/userns/userns.h"
 
 #define MISSING cob_fail(COB_UNIMPLEMENTED, "the engine is not there yet")
 
@@ -57,15 +56,4 @@ struct cob_error *cob_engine_run(struct cob_engine *engine,
 {
     (void)engine, (void)request, (void)observer, (void)cancel, (void)ret_exit_code;
     return MISSING;
-}
-
-struct cob_error *cob_userns_enter_mounts(void)
-{
-    return NULL;
-}
-
-struct cob_error *cob_userns_enter(char **ret_notice)
-{
-    *ret_notice = NULL;
-    return NULL;
 }
