@@ -358,13 +358,13 @@ static struct cob_error *take_whiteout(struct extract *extract, const char *path
     const char *leaf = leaf_of(path), *name = leaf + strlen(WHITEOUT);
     int dir_fd;
 
+    if (strcmp(leaf, OPAQUE) != 0 && g_str_has_prefix(leaf, AUFS))
+        return NULL;
     if (entry->type != TAR_FILE && entry->type != TAR_HARD_LINK)
         return cob_fail(COB_INVALID, "a whiteout that is no file");
     if (strcmp(leaf, OPAQUE) != 0 &&
         (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
         return cob_fail(COB_INVALID, "a whiteout of nothing");
-    if (strcmp(leaf, OPAQUE) != 0 && g_str_has_prefix(leaf, AUFS))
-        return NULL;
     COB_TRY(extract_open_parent(extract, path, &dir_fd));
     return strcmp(leaf, OPAQUE) == 0 ? make_opaque(extract, dir_fd)
                                      : make_whiteout(extract, dir_fd, name);
