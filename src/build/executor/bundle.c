@@ -82,7 +82,7 @@ static json_t *outside_array(const char *const *texts)
 
 static json_t *user(const struct step *step)
 {
-    const struct step_identity *identity = &step->identity;
+    const struct cob_rootfs_identity *identity = &step->identity;
     json_t *groups = json_array();
 
     for (guint i = 0; i < identity->groups->len && !step->executor->is_single_id; i++)

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -121,10 +122,25 @@ static struct cob_error *show_cgroup2(void)
     return NULL;
 }
 
+/* Without privilege: a cgroup2 seen from a cgroup namespace of our own, else nothing at all. Where
+ * neither can be had, the runtime says what it thinks of it. */
+static void hide_cgroups(void)
+{
+    if (is_cgroup2(CGROUPS))
+        return;
+    if (unshare(CLONE_NEWCGROUP) == 0 &&
+        mount("cgroup2", CGROUPS, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
+        return;
+    if (mount("cob", CGROUPS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0") < 0)
+        return;
+}
+
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
 {
-    if (step->executor->is_rootless)
+    if (step->executor->is_rootless) {
+        hide_cgroups();
         return NULL;
+    }
     if (is_cgroup1(DEVICES_V1)) {
         COB_TRY(open_parent(step, DEVICES_V1, &cgroups->parent_fd));
         COB_TRY(

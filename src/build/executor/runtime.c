@@ -20,6 +20,7 @@
 #include "util/process.h"
 
 #define LOG_NAME "log"
+#define PID_NAME "pid"
 #define WORDS_BYTES (64 * COB_KIB)
 
 /* What the child does before it becomes the runtime. */
@@ -70,37 +71,47 @@ static bool is_crun(const char *runtime)
     return g_str_has_prefix(base, "crun");
 }
 
-/* ret_args: strings are borrowed from the step, the console and literals. */
+static void add(GPtrArray *args, const char *arg)
+{
+    g_ptr_array_add(args, g_strdup(arg));
+}
+
+/* An option whose value is a path in the state folder: absolute, because crun goes elsewhere. */
+static void add_path(GPtrArray *args, const struct step *step, const char *option, const char *name)
+{
+    add(args, option);
+    g_ptr_array_add(args, g_build_filename(step->executor->state_dir, name, NULL));
+}
+
 static GPtrArray *make_args(const struct step *step, const char *runtime, const char *console)
 {
     GPtrArray *args = g_ptr_array_new_with_free_func(g_free);
-    const char *options[] = {runtime, "--root", "run", "--log", LOG_NAME, "--log-format", "json"};
 
-    for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
-        g_ptr_array_add(args, g_strdup(options[i]));
+    add(args, runtime);
+    add_path(args, step, "--root", "run");
+    add_path(args, step, "--log", LOG_NAME);
+    add(args, "--log-format");
+    add(args, "json");
     if (is_crun(runtime) && !cgroups_path(step->cgroups))
-        g_ptr_array_add(args, g_strdup("--cgroup-manager=disabled"));
+        add(args, "--cgroup-manager=disabled");
     if (!is_crun(runtime) && step->executor->is_rootless)
-        g_ptr_array_add(args, g_strdup("--rootless=true"));
-    g_ptr_array_add(args, g_strdup("run"));
-    g_ptr_array_add(args, g_strdup("--bundle"));
-    g_ptr_array_add(args, g_strdup("bundle"));
-    if (console) {
-        g_ptr_array_add(args, g_strdup("--console-socket"));
-        g_ptr_array_add(args, g_strdup(console));
-    }
-    g_ptr_array_add(args, g_strdup(step->id));
+        add(args, "--rootless=true");
+    add(args, "run");
+    add_path(args, step, "--bundle", "bundle");
+    add_path(args, step, "--pid-file", PID_NAME);
+    if (console)
+        add_path(args, step, "--console-socket", console);
+    add(args, step->id);
     g_ptr_array_add(args, NULL);
     return args;
 }
 
-static struct cob_error *write_config(const struct step *step, const char *runtime)
+static struct cob_error *write_config(const struct step *step)
 {
     json_t *config = bundle_config(step, cgroups_path(step->cgroups));
     cob_autoclose int fd = openat(
         step->state_fd, "bundle/config.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-    (void)runtime;
     if (!config)
         return cob_fail(COB_INTERNAL, "make config.json");
     g_autoptr(GBytes) bytes = cob_json_bytes(config);
@@ -178,6 +189,12 @@ static struct cob_error *explain(const struct step *step, const char *runtime, c
     return cob_fail(COB_UNKNOWN, "%s: %s", name, words);
 }
 
+/* The runtime writes a process id once the sandbox stands, and that is how we know. */
+static bool has_started(const struct step *step)
+{
+    return faccessat(step->state_fd, PID_NAME, F_OK, 0) == 0;
+}
+
 /* One try with one runtime.  ret_words: what went wrong before the step ran; NULL: it ran. */
 static struct cob_error *try_runtime(struct step *step, const char *runtime, char **ret_words)
 {
@@ -185,7 +202,7 @@ static struct cob_error *try_runtime(struct step *step, const char *runtime, cha
     g_autoptr(step_relay) relay = NULL;
     int status = 0;
 
-    COB_TRY(write_config(step, runtime));
+    COB_TRY(write_config(step));
     COB_TRY(relay_new(step, &relay));
     COB_TRY(spawn(step, runtime, relay, &process));
     relay_close_child_fds(relay);
@@ -196,8 +213,11 @@ static struct cob_error *try_runtime(struct step *step, const char *runtime, cha
         return err;
     }
     COB_TRY(cob_process_wait(process, NULL, &status));
-    *ret_words = status ? read_words(step) : NULL;
     step->exit_code = status;
+    if (status)
+        *ret_words = read_words(step);
+    if (status && !*ret_words && !has_started(step))
+        *ret_words = g_strdup("it did not start the process, and said so on its standard error");
     return NULL;
 }
 
@@ -239,6 +259,7 @@ static void remember(struct cob_executor *executor, const char *runtime)
 static void forget_try(const struct step *step)
 {
     unlinkat(step->state_fd, LOG_NAME, 0);
+    unlinkat(step->state_fd, PID_NAME, 0);
     unlinkat(step->state_fd, "console", 0);
 }
 

@@ -14,7 +14,7 @@
  * What comes in is hostile. The reader is strict: where GNU tar, libarchive, Go and Python would
  * see different files, it refuses. The writer touches nothing above its directory:
  *
- *     absolute name, symlink on the way    resolved inside, as in a chroot; the last one is replaced
+ *     absolute name, symlink on the way    resolved inside, as in a chroot; a last one is replaced
  *     ".." in a name                       resolved inside; in an archive for ADD an error if it
  *                                          leads out, as in BuildKit
  *     root entry                           a directory: its metadata; else an error
@@ -127,6 +127,7 @@ struct cob_layer_pack_result {
     uint64_t tar_bytes;
     uint64_t n_entries;
 };
+/* Free what it holds. */
 void cob_layer_pack_result_done(struct cob_layer_pack_result *result);
 
 /*

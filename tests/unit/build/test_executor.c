@@ -3,11 +3,15 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <grp.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/mount.h>
 
+#include "build/userns/userns.h"
 #include "check.h"
 #include "util/cleanup.h"
+#include "util/process.h"
 
 /* A root with busybox, and an executor on it. */
 struct fixture {
@@ -127,7 +131,7 @@ static void test_what_a_step_sees(void)
     } rows[] = {
         {"output", "echo one; echo two >&2", "*one*two*", NULL, 0},
         {"exit code", "exit 42", "", NULL, 42},
-        {"killed by a signal", "sh -c 'kill -9 $$'", "*", NULL, 137},
+        {"killed by a signal", "sh -c 'kill -9 $$'; exit $?", "*", NULL, 137},
         {"environment", "env", "*A=b c\n*", NULL, 0},
         {"no more environment", "env | grep -c -v -E '^(A|PATH|PWD|SHLVL|HOME)='", "0\n", NULL, 1},
         {"root", "id", "uid=0(root) gid=0(root) groups=0(root)\n", NULL, 0},
@@ -184,9 +188,51 @@ static void test_what_a_step_sees(void)
     fixture_done(&fixture);
 }
 
+static int become_cobtest(void *arg)
+{
+    const struct passwd *user = arg;
+
+    if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+        return errno;
+    return 0;
+}
+
+/* The same tests as a user who is nobody: in a process of its own, since it may not come back. */
+static void test_rootless(void)
+{
+    g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
+    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "COB_TEST_ROOTLESS=1",
+        g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
+    static const char *const argv[] = {"/proc/self/exe", NULL};
+    struct cob_process_request request = {
+        .argv = argv, .envp = env, .stdout_fd = 2, .stderr_fd = 2, .in_child = become_cobtest};
+    g_autoptr(cob_process) process = NULL;
+    int status = -1;
+
+    if (geteuid() != 0)
+        return check_skip("it takes root to become somebody else");
+    if (!getpwnam("cobtest"))
+        g_spawn_command_line_sync("useradd --create-home cobtest", NULL, NULL, NULL, NULL);
+    g_chmod("/dev/net/tun", 0666); /* as udev does */
+    const struct passwd *user = getpwnam("cobtest");
+    g_assert_nonnull(user);
+    request.arg = (void *)(uintptr_t)user;
+    CHECK_OK(cob_process_spawn(&request, &process));
+    CHECK_OK(cob_process_wait(process, NULL, &status));
+    g_assert_cmpint(status, ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
+    if (g_getenv("COB_TEST_ROOTLESS")) {
+        g_autofree char *notice = NULL;
+        CHECK_OK(cob_userns_enter(&notice));
+        g_assert_null(notice);
+    } else {
+        g_test_add_func("/executor/rootless", test_rootless);
+    }
     g_test_add_func("/executor/what-a-step-sees", test_what_a_step_sees);
     return g_test_run();
 }
