@@ -80,8 +80,8 @@ static void test_bad_settings_table(void)
     } rows[] = {
         {"{", "*registries.json: parse settings: *"},
         {"[]", "*registries.json: it is not an object"},
-        {"{\"registry\": {}}",
-            "*registries.json: unknown member \"registry\"; did you mean registries?"},
+        {"{\"registrie\": {}}",
+            "*registries.json: unknown member \"registrie\"; did you mean registries?"},
         {"{\"registries\": []}", "*registries.json: registries is not an object"},
         {OF("[]"), "settings of registry reg.example: it is not an object"},
         {OF("{\"mirror\": []}"),
