@@ -60,7 +60,7 @@ static void fixture_init(struct fixture *f, const char *config)
             .backoff_max_ms = 4,
             .connect_ms = 2000,
             .stall_ms = 2000,
-            .helper_ms = 500}};
+            .helper_ms = 2000}};
 
     g_string_replace(text, "{server}", name, 0);
     g_assert_true(g_file_set_contents(path, text->str, -1, NULL));
