@@ -17,6 +17,13 @@ struct cob_cancel;
 
 /* errors: no descriptor left. */
 COB_RESULT struct cob_error *cob_cancel_new(struct cob_cancel **ret_cancel);
+
+/* A wish that is there, too, once its parent is. What is done for the parent can be stopped by
+ * itself.  parent: NULL: there is none; else a reference is taken. */
+COB_RESULT struct cob_error *cob_cancel_new_below(
+    struct cob_cancel *parent, struct cob_cancel **ret_cancel);
+
+/* Hold it once more; let go of it. */
 struct cob_cancel *cob_cancel_ref(struct cob_cancel *cancel);
 void cob_cancel_unref(struct cob_cancel *cancel);
 COB_AUTOPTR(cob_cancel, cob_cancel_unref)

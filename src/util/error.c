@@ -217,6 +217,24 @@ static void append_excerpt(GString *out, const struct cob_srcfile *file, struct 
     g_string_append(out, rule);
 }
 
+static void append_message(GString *out, const struct cob_error *err)
+{
+    for (const struct frame *f = err->outer; f; f = f->inner) {
+        cob_text_append_visible(out, f->text, strlen(f->text));
+        g_string_append(out, f->inner ? ": " : "");
+    }
+    if (err->errnum)
+        g_string_append_printf(out, ": %s", g_strerror(err->errnum));
+}
+
+char *cob_error_message(const struct cob_error *err)
+{
+    GString *out = g_string_new(NULL);
+
+    append_message(out, err);
+    return g_string_free(out, FALSE);
+}
+
 char *cob_error_text(const struct cob_error *err)
 {
     GString *out = g_string_new(NULL);
@@ -224,12 +242,7 @@ char *cob_error_text(const struct cob_error *err)
     if (err->file)
         append_excerpt(out, err->file, err->range);
     g_string_append(out, "ERROR: ");
-    for (const struct frame *f = err->outer; f; f = f->inner) {
-        cob_text_append_visible(out, f->text, strlen(f->text));
-        g_string_append(out, f->inner ? ": " : "");
-    }
-    if (err->errnum)
-        g_string_append_printf(out, ": %s", g_strerror(err->errnum));
+    append_message(out, err);
     g_string_append_c(out, '\n');
     return g_string_free(out, FALSE);
 }

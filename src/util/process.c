@@ -195,16 +195,34 @@ static int reap(struct cob_process *process)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-struct cob_error *cob_process_wait(
-    struct cob_process *process, struct cob_cancel *cancel, int *ret_status)
+/* How long poll() may wait. deadline_us: of the monotonic clock; 0: for ever. */
+static int ms_until(int64_t deadline_us)
+{
+    int64_t left_us = deadline_us - g_get_monotonic_time();
+
+    return deadline_us == 0 ? -1 : (int)CLAMP(left_us / 1000 + 1, 0, G_MAXINT);
+}
+
+static bool is_past(int64_t deadline_us)
+{
+    return deadline_us != 0 && g_get_monotonic_time() >= deadline_us;
+}
+
+static struct cob_error *wait_until(
+    struct cob_process *process, struct cob_cancel *cancel, int64_t deadline_us, int *ret_status)
 {
     struct pollfd fds[] = {
         {.fd = process->fd, .events = POLLIN}, {.fd = cob_cancel_fd(cancel), .events = POLLIN}};
-    bool is_cancelled = false;
+    bool is_cancelled = false, is_late = false;
 
     while (!(fds[0].revents & POLLIN)) {
-        if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1)) < 0)
+        if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), ms_until(deadline_us))) < 0)
             return cob_fail_errno(errno, "wait for a process");
+        if (!(fds[0].revents & POLLIN) && is_past(deadline_us)) {
+            is_late = true;
+            deadline_us = 0;
+            cob_process_kill(process, SIGKILL);
+        }
         if (!is_cancelled && cob_cancel_is_set(cancel)) {
             is_cancelled = true;
             cob_process_kill(process, SIGKILL);
@@ -212,7 +230,15 @@ struct cob_error *cob_process_wait(
         }
     }
     *ret_status = reap(process);
-    return is_cancelled ? cob_fail(COB_CANCELLED, "cancelled") : NULL;
+    if (is_cancelled)
+        return cob_fail(COB_CANCELLED, "cancelled");
+    return is_late ? cob_fail(COB_TIMEOUT, "it takes too long") : NULL;
+}
+
+struct cob_error *cob_process_wait(
+    struct cob_process *process, struct cob_cancel *cancel, int *ret_status)
+{
+    return wait_until(process, cancel, 0, ret_status);
 }
 
 void cob_process_free(struct cob_process *process)
@@ -233,6 +259,7 @@ struct talk {
     size_t input_len;
     GByteArray *out, *err;
     uint64_t max_bytes;
+    int64_t deadline_us; /* 0: none */
 };
 
 static void talk_done(struct talk *talk)
@@ -283,9 +310,11 @@ static struct cob_error *talk_to_the_end(struct talk *talk, struct cob_cancel *c
             {.fd = talk->err_fd, .events = POLLIN}, {.fd = talk->in_fd, .events = POLLOUT},
             {.fd = cob_cancel_fd(cancel), .events = POLLIN}};
 
-        if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1)) < 0)
+        if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), ms_until(talk->deadline_us))) < 0)
             return cob_fail_errno(errno, "wait for a process");
         COB_TRY(cob_cancel_check(cancel));
+        if (is_past(talk->deadline_us))
+            return cob_fail(COB_TIMEOUT, "it takes too long");
         if (fds[0].revents)
             COB_TRY(hear(&talk->out_fd, talk->out, talk->max_bytes));
         if (fds[1].revents)
@@ -327,7 +356,7 @@ static struct cob_error *run_talking(const struct cob_process_request *request, 
     if (talk->input_len == 0)
         close(g_steal_fd(&talk->in_fd));
     COB_TRY(talk_to_the_end(talk, cancel));
-    return cob_process_wait(process, cancel, ret_status);
+    return wait_until(process, cancel, talk->deadline_us, ret_status);
 }
 
 struct cob_error *cob_process_run(const struct cob_process_request *request, GBytes *input,
@@ -342,7 +371,8 @@ struct cob_error *cob_process_run(const struct cob_process_request *request, GBy
         .input_len = len,
         .out = g_byte_array_new(),
         .err = g_byte_array_new(),
-        .max_bytes = max_bytes};
+        .max_bytes = max_bytes,
+        .deadline_us = request->timeout_us ? g_get_monotonic_time() + request->timeout_us : 0};
     int status = 0;
     struct cob_error *err = run_talking(request, &talk, cancel, &status);
 

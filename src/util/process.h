@@ -24,6 +24,7 @@ struct cob_process_request {
     int stderr_fd;           /* 0: /dev/null */
     const int *keep_fds;     /* -1 terminated: more descriptors it inherits, same numbers */
     uint64_t clone_flags;    /* namespaces of its own: CLONE_NEWPID, ... */
+    int64_t timeout_us;      /* for cob_process_run() alone: then it is killed. 0: never */
     /* Called in the child before exec, where only async-signal-safe calls are allowed. Other than 0
      * is an errno, and the child is not started. */
     int (*in_child)(void *arg);
@@ -66,7 +67,8 @@ struct cob_process_output {
 
 /* Run a short-lived helper to its end: `input` (may be NULL) goes to its standard input; what it
  * prints, up to max_bytes a stream, comes back.
- * errors:  those of spawn and wait; COB_EXHAUSTED past max_bytes. An exit code is a result. */
+ * errors:  those of spawn and wait; COB_EXHAUSTED past max_bytes; COB_TIMEOUT. An exit code is a
+ *          result. */
 COB_RESULT struct cob_error *cob_process_run(const struct cob_process_request *request,
     GBytes *input, uint64_t max_bytes, struct cob_cancel *cancel,
     struct cob_process_output *ret_output);

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+/* Marks that turn the direction of text, or break its line: they show what is not there. */
+static bool is_deceiving(gunichar c)
+{
+    return (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
+           c == 0x200f || c == 0x061c;
+}
+
 void cob_text_append_visible(GString *out, const char *text, size_t len)
 {
     const char *end = text + len;
@@ -10,7 +17,7 @@ void cob_text_append_visible(GString *out, const char *text, size_t len)
     while (text < end) {
         gunichar c = g_utf8_get_char_validated(text, end - text);
         bool is_char = c != (gunichar)-1 && c != (gunichar)-2; /* not UTF-8; cut short, or NUL */
-        bool is_shown = is_char && (c == '\t' || !g_unichar_iscntrl(c));
+        bool is_shown = is_char && (c == '\t' || (!g_unichar_iscntrl(c) && !is_deceiving(c)));
         size_t n = is_char ? (size_t)g_utf8_skip[(unsigned char)*text] : 1;
 
         if (is_shown)

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 /* Append text from outside so that a terminal shows it and obeys none of it: control characters
- * except tab, and bytes that are not UTF-8, become \xNN. */
+ * except tab, marks that change the direction of text, and bytes that are not UTF-8, become
+ * \xNN. */
 void cob_text_append_visible(GString *out, const char *text, size_t len);
 
 /* The same as a new string. The caller frees it. */

@@ -35,6 +35,8 @@ const char *cob_snapshot_id(const struct cob_snapshot *snapshot);        /* borr
 struct cob_snapshot *cob_snapshot_parent(struct cob_snapshot *snapshot); /* borrowed; NULL */
 unsigned cob_snapshot_depth(const struct cob_snapshot *snapshot);        /* layers, >= 1 */
 
+int64_t cob_snapshot_created_us(const struct cob_snapshot *snapshot); /* wall clock */
+
 /* The layer's own files, an O_PATH descriptor on fs/; borrowed. */
 int cob_snapshot_layer_fd(const struct cob_snapshot *snapshot);
 
@@ -63,6 +65,10 @@ int cob_snapshot_draft_fd(const struct cob_snapshot_draft *draft);
 /* Mount it, with its parents below, to be written. */
 COB_RESULT struct cob_error *cob_snapshot_draft_mount(
     struct cob_snapshot_draft *draft, int *ret_mount_fd);
+
+/* Lay a draft that was made from nothing over a parent after all: layers arrive side by side. A
+ * reference is taken. While no mount of the draft exists. */
+void cob_snapshot_draft_set_parent(struct cob_snapshot_draft *draft, struct cob_snapshot *parent);
 
 /* The name of the xattr that makes a directory opaque in this store. Static. */
 const char *cob_snapshot_opaque_xattr(const struct cob_store *store);

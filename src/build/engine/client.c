@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build/engine/engine_private.h"
+#include "util/fs.h"
+#include "util/limits.h"
+
+static struct cob_error *open_local(
+    void *arg, const char *name, int *ret_dir_fd, const struct cob_ignore **ret_ignore)
+{
+    const struct client *client = arg;
+    const char *path = client->request->context;
+
+    if (strcmp(name, "context") != 0)
+        return cob_fail(COB_NOT_FOUND, "there is no build context of the name %s", name);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return cob_fail_errno(errno, "open build context %s", path);
+    *ret_dir_fd = fd;
+    *ret_ignore = client->ignore;
+    return NULL;
+}
+
+static struct cob_error *read_secret(const struct cob_engine_secret *secret, GBytes **ret_secret)
+{
+    const char *value = secret->path ? NULL : g_getenv(secret->env);
+
+    if (!secret->path) {
+        *ret_secret = value ? g_bytes_new(value, strlen(value)) : NULL;
+        return NULL;
+    }
+    COB_TRY(cob_fs_read_file(AT_FDCWD, secret->path, COB_LIMIT_SECRET_BYTES, ret_secret));
+    if (!*ret_secret)
+        return cob_fail(COB_NOT_FOUND, "%s: no such file", secret->path);
+    return NULL;
+}
+
+static struct cob_error *get_secret(void *arg, const char *id, GBytes **ret_secret)
+{
+    const struct client *client = arg;
+
+    *ret_secret = NULL;
+    for (size_t i = 0; i < client->request->n_secrets; i++) {
+        const struct cob_engine_secret *secret = &client->request->secrets[i];
+
+        if (strcmp(secret->id, id) == 0)
+            return cob_wrap(read_secret(secret, ret_secret), "secret %s", id);
+    }
+    return NULL;
+}
+
+struct cob_ops_client cob_engine_client(struct client *client)
+{
+    return (struct cob_ops_client){
+        .arg = client, .open_local = open_local, .get_secret = get_secret};
+}

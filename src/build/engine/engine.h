@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: what a command asks for, done. It ties the parts together and holds no ideas of its
+ * own: request -> frontend (lang/dockerfile) -> LLB -> solver -> ops -> exporters.
+ *
+ * A process that uses it without being root has entered its user namespace before (build/userns);
+ * one that mounts has a mount namespace of its own.
+ *
+ * threads:  one build at a time in an engine; observers are called from many threads.
+ */
+#pragma once
+
+#include "build/event.h"
+#include "disk/store/store.h"
+#include "util/cancel.h"
+
+struct cob_engine; /* an open store, and what reaches registries and runs steps, made when needed */
+
+/* root_path: NULL: cob_store_default_path(). */
+COB_RESULT struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret_engine);
+void cob_engine_close(struct cob_engine *engine);
+COB_AUTOPTR(cob_engine, cob_engine_close)
+
+struct cob_store *cob_engine_store(struct cob_engine *engine); /* borrowed */
+
+/* A secret that steps may mount: from a file or from a variable of cob's own environment. */
+struct cob_engine_secret {
+    const char *id;
+    const char *path; /* NULL: from env */
+    const char *env;
+};
+
+/* A build. Zero and NULL mean: default. Lists end with NULL and may be NULL. All is borrowed. */
+struct cob_engine_request {
+    const char *context;      /* a directory */
+    const char *dockerfile;   /* a path; NULL: Dockerfile in the context */
+    GBytes *dockerfile_bytes; /* instead of reading it: what came on standard input */
+    const char *target;
+    const char *const
+        *build_args;           /* "NAME=value", or "NAME": from the environment if it is there */
+    const char *const *labels; /* "key=value" */
+    const char *const *tags;   /* image names */
+    bool is_no_cache;          /* every step runs; cache mounts stay */
+    const char *const *no_cache_stages;
+    bool is_pulling;                /* ask the registry although the image is here */
+    const char *platform;           /* "linux/arm64"; NULL: this machine's */
+    const char *network;            /* "default", "host", "none" */
+    const char *const *allow;       /* entitlements: "network.host" */
+    const char *const *extra_hosts; /* "name:address" */
+    const struct cob_engine_secret *secrets;
+    size_t n_secrets;
+    const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
+    unsigned n_parallel;
+};
+
+struct cob_engine_result {
+    char *image_id; /* digest of the config; NULL when no image was asked for */
+};
+void cob_engine_result_done(struct cob_engine_result *result);
+
+/*
+ * Build.
+ *
+ * observer:  hears of everything, also of the steps that cob adds ([internal] ...).
+ * errors:    begin with "failed to solve"; COB_CANCELLED when `cancel` was set.
+ */
+COB_RESULT struct cob_error *cob_engine_build(struct cob_engine *engine,
+    const struct cob_engine_request *request, const struct cob_observer *observer,
+    struct cob_cancel *cancel, struct cob_engine_result *ret_result);
+
+/* The LLB of a build, as text for people, without running any of it.  ret_text: the caller's. */
+COB_RESULT struct cob_error *cob_engine_llb(struct cob_engine *engine,
+    const struct cob_engine_request *request, const struct cob_observer *observer,
+    struct cob_cancel *cancel, char **ret_text);
+
+/* Bring an image with all its layers here, also when a tag of that name is here already.
+ * ret_image: the caller's; may be NULL. */
+COB_RESULT struct cob_error *cob_engine_pull(struct cob_engine *engine, const char *name,
+    const char *platform, const struct cob_observer *observer, struct cob_cancel *cancel,
+    struct cob_store_image **ret_image);
+
+/* Run an image, as `docker run` does. */
+struct cob_engine_run_request {
+    const char *image;
+    const char *const *args;    /* instead of the image's Cmd */
+    const char *entrypoint;     /* instead of the image's; NULL: the image's */
+    const char *const *env;     /* "NAME=value", or "NAME": from the environment */
+    const char *const *volumes; /* "host-path:path[:ro]" */
+    const char *workdir;
+    const char *user;
+    const char *hostname;
+    const char *network; /* "default", "host", "none" */
+    bool is_terminal;    /* -t */
+    bool is_interactive; /* -i: standard input is passed on */
+    bool is_kept;        /* no --rm: keep what it wrote as an unnamed snapshot */
+};
+
+/* ret_exit_code: the program's own, 128 + signal, 125..127 as docker has them. */
+COB_RESULT struct cob_error *cob_engine_run(struct cob_engine *engine,
+    const struct cob_engine_run_request *request, const struct cob_observer *observer,
+    struct cob_cancel *cancel, int *ret_exit_code);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the engine share.
+ *
+ *     engine.c      the store opened, the parts made when they are needed
+ *     build.c       a request through all its stations
+ *     frontend.c    Dockerfile, .dockerignore and base images: bytes in, LLB out
+ *     cacheindex.c  the solver's index: cache records in the database, locks in the store
+ *     client.c      what ops ask of the user's side: directories and secrets
+ *     internal.c    steps that cob adds, shown as vertices: "[internal] load .dockerignore"
+ *     runimage.c    cob run
+ */
+#pragma once
+
+#include "build/engine/engine.h"
+#include "build/executor/executor.h"
+#include "build/images/images.h"
+#include "build/ops/ops.h"
+#include "build/solver/solver.h"
+#include "disk/cachemount/cachemount.h"
+#include "lang/dockerfile/dockerfile.h"
+#include "lang/ignore/ignore.h"
+
+struct cob_engine {
+    struct cob_store *store;
+    struct cob_registry *registry;
+    struct cob_image_source *images;
+    struct cob_executor *executor; /* NULL until something runs */
+};
+
+/* The executor, made at the first call. Borrowed. */
+COB_RESULT struct cob_error *cob_engine_executor(
+    struct cob_engine *engine, struct cob_executor **ret_executor);
+
+/* --- internal.c --- */
+
+/* A step of cob's own, on show while it lasts. */
+struct internal_step {
+    const struct cob_observer *observer;
+    char *digest, *name;
+    int64_t started_us;
+};
+struct internal_step cob_engine_step_begin(const struct cob_observer *observer, const char *name);
+
+/* How much of what a step reads. */
+void cob_engine_step_status(const struct internal_step *step, const char *id, uint64_t n_bytes);
+
+/* Ends it, well or with `err`, which is handed through. */
+COB_RESULT struct cob_error *cob_engine_step_end(struct internal_step *step, struct cob_error *err);
+
+/* --- frontend.c --- */
+
+/* What the frontend made of a request. */
+struct frontend {
+    struct cob_srcfile *file;
+    struct cob_dockerfile *dockerfile;
+    struct cob_ignore *ignore; /* NULL: no such file */
+    struct cob_dockerfile_result result;
+    char *platform; /* "linux/amd64": the target's */
+};
+COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
+    const struct cob_engine_request *request, const struct cob_observer *observer,
+    struct cob_cancel *cancel, struct frontend *ret_frontend);
+void cob_engine_frontend_done(struct frontend *frontend);
+
+/* --- cacheindex.c --- */
+
+/* The index over a store; its arg is the store. */
+struct cob_solver_index cob_engine_index(struct cob_store *store);
+
+/* --- client.c --- */
+
+/* The user's side of a build; all borrowed. */
+struct client {
+    const struct cob_engine_request *request;
+    const struct cob_ignore *ignore;
+};
+struct cob_ops_client cob_engine_client(struct client *client);

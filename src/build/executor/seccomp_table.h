@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The system calls of a step: an allow-list, everything else is EPERM. The same as docker's and
+ * BuildKit's for a process with the fourteen default capabilities.
+ *
+ * spec: moby/profiles seccomp, default profile; OCI runtime-spec config-linux.md, "Seccomp".
+ */
+#pragma once
+
+#include <stdint.h>
+
+extern const char *const cob_seccomp_allowed[]; /* NULL-terminated */
+extern const char *const cob_seccomp_arches[];  /* this machine's, NULL-terminated */
+
+struct cob_seccomp_rule {
+    const char *name, *action;
+    unsigned index;       /* of the argument */
+    const char *op;       /* NULL: whatever the arguments */
+    uint64_t value;       /* the mask, for SCMP_CMP_MASKED_EQ */
+    uint64_t masked;      /* what is left under the mask */
+    unsigned errno_value; /* for SCMP_ACT_ERRNO */
+};
+extern const struct cob_seccomp_rule cob_seccomp_rules[]; /* to a row without a name */

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the executor share: the executor, one run of it, and who does what.
+ *
+ *     executor.c    the API; the thread of a step, and its order
+ *     rootwalk.c    paths of an image, walked on descriptors; mount points made and taken away
+ *     stepmounts.c  the step's mount namespace, the request's mounts
+ *     etcfiles.c    the texts of hosts and resolv.conf
+ *     passwd.c      USER, by the image's passwd and group
+ *     bundle.c      config.json
+ *     cgroups.c     cgroups of a step
+ *     stepnet.c     the build's network namespace and its helper
+ *     runtime.c     crun or runc: started, watched, its words
+ *     relay.c       what a step prints, and its terminal
+ */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+
+#include "build/executor/executor.h"
+#include "util/cleanup.h"
+
+#define COB_STEP_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+struct stepnet;
+
+struct cob_executor {
+    char *state_dir;
+    char *runtime_wish, *network_wish;
+    bool is_rootless;
+    bool is_single_id; /* setgroups(2) is denied: no supplementary groups */
+    int alive_fds[2];  /* a pipe that nobody writes: its end says that cob died */
+    struct stepnet *net;
+
+    GMutex lock; /* guards what follows */
+    char *runtime;
+    bool is_runtime_proven; /* a step was started by it */
+    bool are_cgroups_swept;
+};
+
+/* Who a process in the root is. */
+struct step_identity {
+    uint32_t uid, gid;
+    GArray *groups; /* of uint32_t: supplementary ids */
+};
+
+/* A mount on the tmpfs that the runtime makes of /dev: the runtime binds it. */
+struct step_dev_mount {
+    char *target, *source;
+    bool is_readonly;
+};
+
+/* One run. Lives on the stack of cob_executor_run(). */
+struct step {
+    struct cob_executor *executor;
+    const struct cob_executor_request *request;
+    struct cob_cancel *cancel;
+    char *id;
+    int *source_fds; /* of each mount: a detached clone, or -1 */
+    int root_clone_fd;
+    int state_fd;  /* the tmpfs on state_dir */
+    int rootfs_fd; /* the root, attached */
+    struct step_identity identity;
+    char *cwd;             /* in the root, without symlinks */
+    GArray *stubs;         /* of struct rootwalk_stub */
+    GPtrArray *dev_mounts; /* of struct step_dev_mount, owned */
+    struct step_cgroups *cgroups;
+    int netns_fd;           /* borrowed from the network; -1 */
+    const char *nameserver; /* borrowed */
+    struct cob_error *err;
+    int exit_code;
+};
+
+/* rootwalk.c */
+
+enum rootwalk_wish {
+    ROOTWALK_FIND,      /* it must be there */
+    ROOTWALK_MAKE_DIR,  /* a directory, made with its parents where it is missing */
+    ROOTWALK_MAKE_FILE, /* a file, made with its parents where it is missing */
+};
+
+struct rootwalk_request {
+    int root_fd;
+    const char *path;
+    enum rootwalk_wish wish;
+    bool is_guarded; /* refuse what is at or below /proc, /sys, /dev */
+    GArray *stubs;   /* note what was made here; NULL: it is to stay */
+};
+
+/* Something that was made in the root to mount on. */
+struct rootwalk_stub {
+    char *parent; /* path in the root, without symlinks */
+    char *name;
+    dev_t dev;
+    ino_t ino;
+};
+
+/* Walk as in a chroot, on descriptors; symlinks are read, never followed by the kernel.
+ * ret_fd: O_PATH, never a symlink.  ret_path: the way without symlinks; the caller's. */
+COB_RESULT struct cob_error *rootwalk(
+    const struct rootwalk_request *request, int *ret_fd, char **ret_path);
+GArray *rootwalk_stubs_new(void);
+/* Take away what is still as it was made, last first; parents keep their times. */
+void rootwalk_remove_stubs(int root_fd, GArray *stubs);
+
+/* stepmounts.c */
+
+/* Clone the sources, in the mount namespace of the caller. */
+COB_RESULT struct cob_error *stepmounts_clone_sources(struct step *step);
+/* In the thread of the step: leave for a mount namespace of its own, and build what is in it. */
+COB_RESULT struct cob_error *stepmounts_enter(struct step *step);
+COB_RESULT struct cob_error *stepmounts_attach_all(struct step *step);
+/* Let go of all mounts, so that nothing is mounted when the run returns. */
+void stepmounts_leave(struct step *step);
+
+/* etcfiles.c: the caller frees them */
+char *etcfiles_hosts(const struct cob_executor_request *request);
+char *etcfiles_resolv_conf(enum cob_executor_network network, const char *nameserver);
+
+/* passwd.c */
+COB_RESULT struct cob_error *passwd_resolve(
+    int root_fd, const char *user, struct step_identity *ret_identity);
+
+/* bundle.c: the caller's */
+json_t *bundle_config(const struct step *step, const char *cgroups_path);
+
+/* cgroups.c */
+struct step_cgroups;
+COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups);
+const char *cgroups_path(const struct step_cgroups *cgroups);     /* for the runtime; NULL: none */
+const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
+void cgroups_remove(struct step_cgroups *cgroups);
+
+/* stepnet.c */
+struct stepnet *stepnet_new(const char *wish);
+void stepnet_free(struct stepnet *net); /* ends the helper */
+void stepnet_start(struct stepnet *net);
+/* ret_netns_fd, ret_nameserver: borrowed. */
+COB_RESULT struct cob_error *stepnet_wait(
+    struct stepnet *net, struct cob_cancel *cancel, int *ret_netns_fd, const char **ret_nameserver);
+
+/* runtime.c */
+COB_RESULT struct cob_error *runtime_run(struct step *step);
+
+/* relay.c */
+struct step_relay; /* the descriptors of one run */
+COB_RESULT struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay);
+void relay_free(struct step_relay *relay);
+COB_AUTOPTR(step_relay, relay_free)
+int relay_child_fd(
+    const struct step_relay *relay, int stream);           /* to be given to the runtime; 0: none */
+const char *relay_console(const struct step_relay *relay); /* name in the state folder, or NULL */
+void relay_close_child_fds(struct step_relay *relay);
+/* Pass on what comes until the process has ended and all is said.
+ * errors: COB_CANCELLED: the caller ends the process. */
+COB_RESULT struct cob_error *relay_until_end(
+    struct step_relay *relay, int process_fd, struct cob_cancel *cancel);

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The image itself: its config made whole, and its names in the store.
+ *
+ * Times in the history are those of the snapshots, never the clock's: what was built once is the
+ * same image whenever it is built again.
+ *
+ * spec: BuildKit exporter/containerimage/writer.go, normalizeLayersAndHistory.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "build/exporters/exporters.h"
+#include "disk/layer/layer.h"
+#include "spec/oci/oci.h"
+#include "util/digest.h"
+#include "util/fs.h"
+
+void cob_exporter_image_done(struct cob_exporter_image *image)
+{
+    g_free(image->digest);
+    g_clear_pointer(&image->config, g_bytes_unref);
+    g_clear_pointer(&image->layers, g_ptr_array_unref);
+}
+
+/* The chain of a snapshot, the lowest first. */
+static GPtrArray *layers_of(struct cob_snapshot *top)
+{
+    GPtrArray *layers = g_ptr_array_new();
+
+    for (; top; top = cob_snapshot_parent(top))
+        g_ptr_array_insert(layers, 0, top);
+    return layers;
+}
+
+/* --- diff ids --- */
+
+/* A layer whose tar is measured beside others. */
+struct measuring {
+    struct cob_snapshot *layer;
+    const char *opaque_xattr;
+    struct cob_cancel *cancel;
+    struct cob_error *err;
+};
+
+static struct cob_error *measure(const struct measuring *measuring)
+{
+    cob_autoclose int fd = -1;
+    struct cob_layer_pack_result found;
+
+    COB_TRY(cob_open_beneath(
+        cob_snapshot_layer_fd(measuring->layer), ".", O_RDONLY | O_DIRECTORY, 0, &fd));
+    const struct cob_layer_pack_request request = {
+        .dir_fd = fd, .opaque_xattr = measuring->opaque_xattr, .cancel = measuring->cancel};
+    COB_TRY(cob_layer_measure(&request, &found));
+    struct cob_error *err =
+        cob_snapshot_set_archive(measuring->layer, found.diff_id, found.tar_bytes);
+    cob_layer_pack_result_done(&found);
+    return err;
+}
+
+static void measure_in_pool(void *data, void *unused)
+{
+    struct measuring *measuring = data;
+
+    (void)unused;
+    measuring->err = cob_wrap(measure(measuring), "layer %s", cob_snapshot_id(measuring->layer));
+}
+
+static struct cob_error *is_measured(struct cob_snapshot *layer, bool *ret_is_measured)
+{
+    struct cob_snapshot_archive archive;
+
+    COB_TRY(cob_snapshot_archive(layer, &archive));
+    *ret_is_measured = archive.diff_id != NULL;
+    cob_snapshot_archive_done(&archive);
+    return NULL;
+}
+
+/* Measure those that were not, side by side. */
+static struct cob_error *measure_all(
+    const struct cob_exporter_result *result, GPtrArray *layers, struct cob_cancel *cancel)
+{
+    g_autofree struct measuring *all = g_new0(struct measuring, layers->len + 1);
+    struct cob_error *err = NULL;
+    size_t n = 0;
+
+    for (guint i = 0; i < layers->len; i++) {
+        bool is_done = false;
+
+        COB_TRY(is_measured(g_ptr_array_index(layers, i), &is_done));
+        if (!is_done)
+            all[n++] = (struct measuring){.layer = g_ptr_array_index(layers, i),
+                .opaque_xattr = cob_snapshot_opaque_xattr(result->store),
+                .cancel = cancel};
+    }
+    if (n == 1)
+        measure_in_pool(&all[0], NULL);
+    if (n > 1) {
+        GThreadPool *pool =
+            g_thread_pool_new(measure_in_pool, NULL, (gint)g_get_num_processors(), FALSE, NULL);
+
+        for (size_t i = 0; i < n; i++)
+            g_thread_pool_push(pool, &all[i], NULL);
+        g_thread_pool_free(pool, /* immediate= */ FALSE, /* wait= */ TRUE);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!err)
+            err = all[i].err;
+        else
+            cob_error_free(all[i].err);
+    }
+    return err;
+}
+
+static struct cob_error *add_diff_ids(
+    struct cob_oci_config *config, GPtrArray *layers, uint64_t *ret_size)
+{
+    *ret_size = 0;
+    g_ptr_array_set_size(config->diff_ids, 0);
+    for (guint i = 0; i < layers->len; i++) {
+        struct cob_snapshot_archive archive;
+
+        COB_TRY(cob_snapshot_archive(g_ptr_array_index(layers, i), &archive));
+        g_ptr_array_add(config->diff_ids, g_strdup(archive.diff_id));
+        *ret_size += archive.tar_bytes;
+        cob_snapshot_archive_done(&archive);
+    }
+    return NULL;
+}
+
+/* --- history --- */
+
+/* The caller frees it. */
+static char *time_text(int64_t time_us)
+{
+    g_autoptr(GDateTime) seconds = g_date_time_new_from_unix_utc(time_us / 1000000);
+    g_autoptr(GDateTime) time = g_date_time_add(seconds, time_us % 1000000);
+
+    return g_date_time_format(time, "%Y-%m-%dT%H:%M:%S.%fZ");
+}
+
+/* As many entries with a layer as there are layers: superfluous ones lose theirs from the oldest
+ * on, missing ones are added. */
+static void fit_history(struct cob_oci_config *config, const GPtrArray *layers)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < config->history->len; i++) {
+        const struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
+
+        n += !entry->is_empty_layer;
+    }
+    for (guint i = 0; i < config->history->len && n > layers->len; i++) {
+        struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
+
+        n -= !entry->is_empty_layer;
+        entry->is_empty_layer = true;
+    }
+    for (; n < layers->len; n++)
+        cob_oci_config_add_history(config, NULL, NULL, "buildkit.exporter.image.v0");
+}
+
+/* Entries with a layer get its time; the others the time of the layer before them, or of the first
+ * new one, when only entries of the base come before. */
+static void date_history(struct cob_oci_config *config, const GPtrArray *layers)
+{
+    const char *last = NULL;
+    guint at = 0;
+
+    for (guint i = 0; i < config->history->len; i++) {
+        struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
+        struct cob_snapshot *layer = entry->is_empty_layer ? NULL : g_ptr_array_index(layers, at++);
+
+        if (!entry->created && layer)
+            entry->created = time_text(cob_snapshot_created_us(layer));
+    }
+    for (guint i = 0; i < config->history->len; i++) {
+        struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
+
+        if (!entry->created)
+            entry->created = g_strdup(last ? last : config->created);
+        last = entry->created;
+    }
+    if (last) {
+        g_free(config->created);
+        config->created = g_strdup(last);
+    }
+}
+
+static struct cob_error *complete(const struct cob_exporter_result *result,
+    struct cob_cancel *cancel, struct cob_exporter_image *image)
+{
+    g_autoptr(cob_oci_config) config = NULL;
+
+    COB_TRY(cob_oci_config_parse(result->config, &config));
+    COB_TRY(measure_all(result, image->layers, cancel));
+    COB_TRY(add_diff_ids(config, image->layers, &image->size_bytes));
+    fit_history(config, image->layers);
+    date_history(config, image->layers);
+    image->config = cob_oci_config_bytes(config);
+    image->digest =
+        cob_digest_of(g_bytes_get_data(image->config, NULL), g_bytes_get_size(image->config));
+    return NULL;
+}
+
+struct cob_error *cob_exporter_complete(const struct cob_exporter_result *result,
+    struct cob_cancel *cancel, struct cob_exporter_image *ret_image)
+{
+    struct cob_exporter_image image = {.layers = layers_of(result->snapshot)};
+    struct cob_error *err = complete(result, cancel, &image);
+
+    if (err)
+        cob_exporter_image_done(&image);
+    else
+        *ret_image = image;
+    return err;
+}
+
+/* --- the store --- */
+
+static struct cob_error *is_stored(
+    struct cob_store *store, const struct cob_store_image *wanted, bool *ret_is_stored)
+{
+    g_autoptr(cob_store_image) there = NULL;
+
+    COB_TRY(cob_store_image_find(store, wanted->name, wanted->platform, &there));
+    *ret_is_stored = there && strcmp(there->config_digest, wanted->config_digest) == 0 &&
+                     g_strcmp0(there->snapshot, wanted->snapshot) == 0;
+    return NULL;
+}
+
+/* Tell of a step inside the export, begun and ended now. */
+static void tell_status(
+    const struct cob_exporter_result *result, const char *vertex, const char *id)
+{
+    const int64_t now = g_get_real_time();
+    const struct cob_event_status event = {
+        .vertex = vertex, .id = id, .started_us = now, .completed_us = now};
+
+    result->observer->status(result->observer->arg, &event);
+}
+
+static struct cob_error *put_name(const struct cob_exporter_result *result,
+    const struct cob_exporter_image *image, const char *vertex, const char *name)
+{
+    struct cob_snapshot *top = result->snapshot;
+    struct cob_store_image row = {
+        .name = (char *)(uintptr_t)name,
+        .platform = (char *)(uintptr_t)result->platform,
+        .config_digest = image->digest,
+        .snapshot = top ? (char *)(uintptr_t)cob_snapshot_id(top) : NULL,
+        .size_bytes = image->size_bytes,
+        .created_us = g_get_real_time(),
+    };
+    g_autofree char *id = g_strdup_printf("naming to %s", name ? name : image->digest);
+    bool is_there = false;
+
+    if (name)
+        COB_TRY(is_stored(result->store, &row, &is_there));
+    if (!is_there)
+        COB_TRY(cob_store_image_put(result->store, &row));
+    tell_status(result, vertex, id);
+    return NULL;
+}
+
+static struct cob_error *store_image(const struct cob_exporter_result *result, const char *vertex,
+    struct cob_cancel *cancel, char **ret_image_id)
+{
+    struct cob_exporter_image image;
+
+    COB_TRY(cob_exporter_complete(result, cancel, &image));
+    tell_status(result, vertex, "exporting layers");
+    g_autofree char *id = g_strdup_printf("writing image %s", image.digest);
+    struct cob_error *err = cob_store_blob_put(result->store, image.config, NULL);
+    if (!err)
+        tell_status(result, vertex, id);
+    if (!err && (!result->names || !*result->names))
+        err = put_name(result, &image, vertex, NULL);
+    for (const char *const *name = result->names; name && *name && !err; name++)
+        err = put_name(result, &image, vertex, *name);
+    if (!err)
+        *ret_image_id = g_strdup(image.digest);
+    cob_exporter_image_done(&image);
+    return err;
+}
+
+struct cob_error *cob_exporter_store(
+    const struct cob_exporter_result *result, struct cob_cancel *cancel, char **ret_image_id)
+{
+    g_autofree char *digest = cob_digest_of("exporting to image", strlen("exporting to image"));
+    struct cob_event_vertex event = {
+        .digest = digest, .name = "exporting to image", .started_us = g_get_real_time()};
+    g_autofree char *message = NULL;
+
+    result->observer->vertex(result->observer->arg, &event);
+    struct cob_error *err = store_image(result, digest, cancel, ret_image_id);
+    if (err)
+        event.error = message = cob_error_message(err);
+    event.completed_us = g_get_real_time();
+    result->observer->vertex(result->observer->arg, &event);
+    return cob_wrap(err, "exporting to image");
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exporters: where the result of a build goes.
+ *
+ *     image    the local store, under its names           config and name; layers stay snapshots
+ *     oci      an OCI layout, as a tar file or a folder    layers as gzip blobs, made once and kept
+ *     docker   what `docker load` reads                    likewise
+ *     tar      the root file system as one archive
+ *     local    the root file system as files in a folder
+ *
+ * A destination is what it was before, or complete: files are drafts until they are renamed.
+ *
+ * threads:  one export at a time on a result; it uses threads of its own.
+ * spec:     BuildKit exporter/; buildx docs, `--output`; OCI image-spec image-layout.md.
+ */
+#pragma once
+
+#include "build/event.h"
+#include "disk/snapshot/snapshot.h"
+#include "util/cancel.h"
+
+/* What was built. All borrowed. */
+struct cob_exporter_result {
+    struct cob_store *store;
+    struct cob_snapshot *snapshot; /* its top; NULL: scratch */
+    GBytes *config;                /* image config JSON: history without times, rootfs empty */
+    const char *platform;          /* "linux/amd64" */
+    const char *const *names;      /* full image names, NULL-terminated; NULL: none */
+    const struct cob_observer *observer;
+};
+
+/* An image config that is whole: diff ids, and history with times. */
+struct cob_exporter_image {
+    char *digest; /* of config: the image's id */
+    GBytes *config;
+    GPtrArray *layers;   /* struct cob_snapshot, borrowed from the result; the lowest first */
+    uint64_t size_bytes; /* of the layers' tars */
+};
+void cob_exporter_image_done(struct cob_exporter_image *image);
+
+/* Complete the config: measures the layers whose diff ids are not known, and remembers them. The
+ * same result has the same config, whenever it is asked for. */
+COB_RESULT struct cob_error *cob_exporter_complete(const struct cob_exporter_result *result,
+    struct cob_cancel *cancel, struct cob_exporter_image *ret_image);
+
+/* Keep the image in the store, under each of its names; without one, as an unnamed image. Writes
+ * nothing that is there already. Tells the observer of a vertex "exporting to image".
+ * ret_image_id: the caller's. */
+COB_RESULT struct cob_error *cob_exporter_store(
+    const struct cob_exporter_result *result, struct cob_cancel *cancel, char **ret_image_id);
+
+/* One --output, parsed. */
+struct cob_exporter_output;
+
+/* Parse "type=oci,dest=x.tar", or the short forms "dir" (local) and "-" (tar on standard output).
+ * errors: COB_INVALID: unknown type or option, with what was meant; no dest. */
+COB_RESULT struct cob_error *cob_exporter_output_parse(
+    const char *text, struct cob_exporter_output **ret_output);
+void cob_exporter_output_free(struct cob_exporter_output *output);
+COB_AUTOPTR(cob_exporter_output, cob_exporter_output_free)
+
+/* Write the result there. Tells the observer of a vertex "exporting to oci image format" and so on,
+ * in BuildKit's words.
+ * errors: COB_EXISTS and the like for a destination that may not be replaced. */
+COB_RESULT struct cob_error *cob_exporter_output_write(const struct cob_exporter_output *output,
+    const struct cob_exporter_result *result, struct cob_cancel *cancel);

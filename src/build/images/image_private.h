@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of images share.
+ *
+ *     images.c        what a name means: from the store, else from a registry; remembered
+ *     image_layers.c  layers fetched and unpacked side by side, committed from the lowest up
+ */
+#pragma once
+
+#include "build/images/images.h"
+#include "spec/oci/oci.h"
+
+/* An image whose documents are known and fit together. Immutable. */
+struct known_image {
+    struct cob_ref *ref; /* with the digest of the image's own manifest, if it has one */
+    char *name;          /* "docker.io/library/golang:1.21", without a digest */
+    char *platform;      /* "linux/amd64" */
+    char *digest;        /* what users pin: of the index or the manifest, else of the config */
+    char *config_digest;
+    GBytes *config_bytes;
+    struct cob_oci_config *config;
+    struct cob_oci_manifest *manifest; /* NULL: built here, or its layers are all here */
+    GBytes *manifest_bytes;            /* with manifest */
+    char *manifest_digest;             /* NULL: built here */
+    char *snapshot;                    /* id of the top snapshot; NULL: not here, or no layers */
+};
+void cob_image_known_free(struct known_image *image);
+
+/* Bring all layers of an image here.
+ * ret_snapshot: the caller's; NULL for an image without layers. */
+COB_RESULT struct cob_error *cob_image_fetch_layers(struct cob_store *store,
+    struct cob_registry *registry, const struct known_image *image,
+    const struct cob_image_watcher *watcher, struct cob_cancel *cancel,
+    struct cob_snapshot **ret_snapshot);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/images/images.h"
+
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "build/images/image_private.h"
+#include "util/limits.h"
+
+struct cob_image_source {
+    struct cob_store *store;
+    struct cob_registry *registry;
+    GMutex lock;       /* guards known */
+    GHashTable *known; /* "<name> <platform>" -> struct known_image, both owned */
+};
+
+void cob_image_known_free(struct known_image *image)
+{
+    if (!image)
+        return;
+    cob_ref_free(image->ref);
+    g_free(image->name);
+    g_free(image->platform);
+    g_free(image->digest);
+    g_free(image->config_digest);
+    g_clear_pointer(&image->config_bytes, g_bytes_unref);
+    cob_oci_config_free(image->config);
+    cob_oci_manifest_free(image->manifest);
+    g_clear_pointer(&image->manifest_bytes, g_bytes_unref);
+    g_free(image->manifest_digest);
+    g_free(image->snapshot);
+    g_free(image);
+}
+COB_AUTOPTR(known_image, cob_image_known_free)
+
+struct cob_image_source *cob_image_source_new(
+    struct cob_store *store, struct cob_registry *registry)
+{
+    struct cob_image_source *source = g_new(struct cob_image_source, 1);
+
+    *source = (struct cob_image_source){
+        .store = store,
+        .registry = registry,
+        .known = g_hash_table_new_full(
+            g_str_hash, g_str_equal, g_free, (GDestroyNotify)cob_image_known_free),
+    };
+    return source;
+}
+
+void cob_image_source_free(struct cob_image_source *source)
+{
+    if (!source)
+        return;
+    g_hash_table_unref(source->known);
+    g_mutex_clear(&source->lock);
+    g_free(source);
+}
+
+/* --- from the store --- */
+
+/* What the store has under a name.  ret_image: NULL when there is nothing. */
+static struct cob_error *find_here(struct cob_image_source *source, const struct cob_ref *ref,
+    const char *platform, struct known_image **ret_image)
+{
+    g_autofree char *text = cob_ref_text(ref);
+    g_autoptr(cob_store_image) stored = NULL;
+    g_autoptr(known_image) image = g_new0(struct known_image, 1);
+
+    COB_TRY(cob_store_image_find(source->store, text, platform, &stored));
+    if (!stored)
+        return NULL;
+    COB_TRY(cob_store_blob_read(
+        source->store, stored->config_digest, COB_LIMIT_CONFIG_BYTES, &image->config_bytes));
+    if (!image->config_bytes)
+        return NULL; /* its config is lost: as good as not here */
+    COB_TRY(
+        cob_wrap(cob_oci_config_parse(image->config_bytes, &image->config), "config of %s", text));
+    image->ref = cob_ref_with(ref, ref->tag, ref->digest);
+    image->name = g_strdup(text);
+    image->platform = g_strdup(platform);
+    image->config_digest = g_strdup(stored->config_digest);
+    image->manifest_digest = g_strdup(stored->manifest_digest);
+    image->digest = g_strdup(stored->manifest_digest ?: stored->config_digest);
+    image->snapshot = g_strdup(stored->snapshot);
+    *ret_image = g_steal_pointer(&image);
+    return NULL;
+}
+
+/* --- from a registry --- */
+
+/* The manifest of the image itself: the one that was asked for, or, of an index, the platform's. */
+static struct cob_error *get_image_manifest(struct cob_image_source *source,
+    struct known_image *image, const struct cob_platform *platform, struct cob_cancel *cancel)
+{
+    g_autoptr(cob_registry_manifest) answer = NULL;
+    g_autoptr(cob_oci_index) index = NULL;
+    const struct cob_oci_descriptor *chosen = NULL;
+    enum cob_oci_kind kind;
+
+    COB_TRY(cob_registry_get_manifest(source->registry, image->ref, cancel, &answer));
+    COB_TRY(cob_oci_recognise(answer->bytes, answer->media_type, &kind));
+    image->digest = g_strdup(answer->digest);
+    if (kind == COB_OCI_INDEX) {
+        COB_TRY(cob_oci_index_parse(answer->bytes, answer->media_type, &index));
+        COB_TRY(cob_oci_index_choose(index, platform, &chosen));
+        struct cob_ref *ref = cob_ref_with(image->ref, NULL, chosen->digest);
+        cob_ref_free(image->ref);
+        image->ref = ref;
+        g_clear_pointer(&answer, cob_registry_manifest_free);
+        COB_TRY(cob_registry_get_manifest(source->registry, image->ref, cancel, &answer));
+    }
+    image->manifest_digest = g_strdup(answer->digest);
+    image->manifest_bytes = g_bytes_ref(answer->bytes);
+    return cob_oci_manifest_parse(answer->bytes, answer->media_type, &image->manifest);
+}
+
+static struct cob_error *get_config(
+    struct cob_image_source *source, struct known_image *image, struct cob_cancel *cancel)
+{
+    const struct cob_oci_descriptor *config = image->manifest->config;
+    const struct cob_registry_blob blob = {
+        .ref = image->ref, .digest = config->digest, .size = config->size};
+
+    COB_TRY(cob_registry_get_bytes(
+        source->registry, &blob, COB_LIMIT_CONFIG_BYTES, cancel, &image->config_bytes));
+    COB_TRY(cob_wrap(cob_oci_config_parse(image->config_bytes, &image->config), "config"));
+    image->config_digest = g_strdup(config->digest);
+    if (image->config->diff_ids->len != image->manifest->layers->len)
+        return cob_fail(COB_INVALID, "the manifest has %u layers, the config %u",
+            image->manifest->layers->len, image->config->diff_ids->len);
+    if (image->config->diff_ids->len > COB_LIMIT_LAYERS)
+        return cob_fail(COB_EXHAUSTED, "more than %d layers", COB_LIMIT_LAYERS);
+    return NULL;
+}
+
+static struct cob_error *find_there(struct cob_image_source *source, const struct cob_ref *ref,
+    const char *platform_text, struct cob_cancel *cancel, struct known_image **ret_image)
+{
+    g_autoptr(cob_platform) platform = NULL;
+    g_autoptr(known_image) image = g_new0(struct known_image, 1);
+
+    COB_TRY(cob_platform_parse(platform_text, NULL, &platform));
+    image->ref = cob_ref_with(ref, ref->tag, ref->digest);
+    image->name = cob_ref_text(ref);
+    image->platform = g_strdup(platform_text);
+    COB_TRY(cob_wrap(get_image_manifest(source, image, platform, cancel), "%s", image->name));
+    COB_TRY(cob_wrap(get_config(source, image, cancel), "%s", image->name));
+    *ret_image = g_steal_pointer(&image);
+    return NULL;
+}
+
+/* --- both --- */
+
+/* The platform of this machine, or the one that is asked for. The caller frees it. */
+static char *platform_or_host(const char *platform)
+{
+    g_autoptr(cob_platform) host = NULL;
+    struct utsname names;
+
+    if (platform)
+        return g_strdup(platform);
+    uname(&names);
+    host = cob_platform_of_machine(names.machine);
+    return cob_platform_text(host);
+}
+
+/* The name that is remembered: with its tag, without a digest that only pins what the tag meant. */
+static char *key_of(const struct cob_ref *ref, const char *platform)
+{
+    g_autoptr(cob_ref) plain = ref->tag ? cob_ref_with(ref, ref->tag, NULL) : NULL;
+    g_autofree char *text = cob_ref_text(plain ? plain : ref);
+
+    return g_strdup_printf("%s %s", text, platform);
+}
+
+static const struct known_image *remembered(struct cob_image_source *source, const char *key)
+{
+    g_mutex_lock(&source->lock);
+    const struct known_image *image = g_hash_table_lookup(source->known, key);
+    g_mutex_unlock(&source->lock);
+    return image;
+}
+
+/* image: taken.  Returns the one that is kept: the first of its name. */
+static const struct known_image *remember(
+    struct cob_image_source *source, const char *key, struct known_image *image)
+{
+    g_mutex_lock(&source->lock);
+    struct known_image *first = g_hash_table_lookup(source->known, key);
+    if (!first)
+        g_hash_table_insert(source->known, g_strdup(key), image);
+    g_mutex_unlock(&source->lock);
+    if (!first)
+        return image;
+    cob_image_known_free(image);
+    return first;
+}
+
+static struct cob_error *know(struct cob_image_source *source, const char *name,
+    const char *platform, enum cob_image_policy policy, struct cob_cancel *cancel,
+    const struct known_image **ret_image)
+{
+    g_autoptr(cob_ref) ref = NULL;
+    struct known_image *image = NULL;
+
+    COB_TRY(cob_ref_parse(name, &ref));
+    g_autofree char *key = key_of(ref, platform);
+    *ret_image = remembered(source, key);
+    if (*ret_image)
+        return NULL;
+    if (policy == COB_IMAGE_LOCAL_FIRST)
+        COB_TRY(find_here(source, ref, platform, &image));
+    if (!image)
+        COB_TRY(find_there(source, ref, platform, cancel, &image));
+    *ret_image = remember(source, key, image);
+    return NULL;
+}
+
+struct cob_error *cob_image_resolve(struct cob_image_source *source, const char *name,
+    const char *platform, enum cob_image_policy policy, struct cob_cancel *cancel,
+    char **ret_digest, GBytes **ret_config)
+{
+    const struct known_image *image = NULL;
+    g_autofree char *text = platform_or_host(platform);
+
+    COB_TRY(know(source, name, text, policy, cancel, &image));
+    *ret_digest = g_strdup(image->digest);
+    *ret_config = g_bytes_ref(image->config_bytes);
+    return NULL;
+}
+
+/* --- files --- */
+
+/* The documents, then the name: a name never stands for what is not here. */
+static struct cob_error *put_image(
+    struct cob_image_source *source, const struct known_image *image, struct cob_snapshot *snapshot)
+{
+    struct cob_store_image row = {
+        .name = image->name,
+        .platform = image->platform,
+        .config_digest = image->config_digest,
+        .manifest_digest = image->manifest_digest,
+        .snapshot = snapshot ? (char *)(uintptr_t)cob_snapshot_id(snapshot) : NULL,
+        .created_us = g_get_real_time(),
+    };
+
+    for (struct cob_snapshot *at = snapshot; at; at = cob_snapshot_parent(at)) {
+        struct cob_snapshot_archive archive;
+
+        COB_TRY(cob_snapshot_archive(at, &archive));
+        row.size_bytes += archive.tar_bytes;
+        cob_snapshot_archive_done(&archive);
+    }
+    COB_TRY(cob_store_blob_put(source->store, image->config_bytes, NULL));
+    COB_TRY(cob_store_blob_put(source->store, image->manifest_bytes, NULL));
+    return cob_store_image_put(source->store, &row);
+}
+
+static struct cob_error *fetch(struct cob_image_source *source, const struct known_image *image,
+    const struct cob_image_watcher *watcher, struct cob_cancel *cancel,
+    struct cob_snapshot **ret_snapshot)
+{
+    g_autoptr(cob_snapshot) snapshot = NULL;
+
+    if (image->snapshot)
+        COB_TRY(cob_snapshot_get(source->store, image->snapshot, &snapshot));
+    if (!image->manifest && !snapshot && image->config->diff_ids->len > 0)
+        return cob_fail(COB_DATA_LOSS,
+            "%s: its layers are gone from the store: build it again, or pull it", image->name);
+    if (image->manifest) {
+        COB_TRY(cob_wrap(cob_image_fetch_layers(
+                             source->store, source->registry, image, watcher, cancel, &snapshot),
+            "%s", image->name));
+        COB_TRY(put_image(source, image, snapshot));
+    }
+    *ret_snapshot = g_steal_pointer(&snapshot);
+    return NULL;
+}
+
+struct cob_error *cob_image_fetch(struct cob_image_source *source, const char *name,
+    const char *platform, const struct cob_image_watcher *watcher, struct cob_cancel *cancel,
+    struct cob_snapshot **ret_snapshot)
+{
+    const struct known_image *image = NULL;
+    g_autofree char *text = platform_or_host(platform);
+
+    COB_TRY(know(source, name, text, COB_IMAGE_LOCAL_FIRST, cancel, &image));
+    return fetch(source, image, watcher, cancel, ret_snapshot);
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File actions. A draft is mounted to find the way in it (symlinks of the base, missing parents,
+ * users' names) and for small changes. Trees are copied into the draft's own directory, with the
+ * mount gone: overlayfs takes its time for each new file.
+ *
+ * spec: BuildKit solver/llbsolver/file/backend.go for what each action means.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include "build/ops/ops_private.h"
+#include "disk/layer/layer.h"
+#include "util/fs.h"
+#include "util/limits.h"
+#include "util/tree.h"
+
+/* Where a file action works. */
+struct place {
+    const struct op_run *run;
+    struct cob_snapshot *base; /* NULL: scratch */
+    struct cob_snapshot_draft *draft;
+};
+
+static struct cob_error *set_times(int dir_fd, const char *name, int64_t time_ns)
+{
+    const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
+    const struct timespec times[] = {time, time};
+
+    if (time_ns >= 0 && utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+        return cob_fail_errno(errno, "set the times of %s", name);
+    return NULL;
+}
+
+/* What a walk made of directories gets the action's owner and time. */
+static struct cob_error *dress_made(
+    int root_fd, GArray *made, bool has_owner, const uid_t ids[2], int64_t time_ns)
+{
+    for (guint i = 0; i < made->len; i++) {
+        const struct cob_rootfs_made *row = &g_array_index(made, struct cob_rootfs_made, i);
+        cob_autoclose int fd = -1;
+
+        COB_TRY(cob_open_beneath(
+            root_fd, *row->parent ? row->parent + 1 : ".", O_RDONLY | O_DIRECTORY, 0, &fd));
+        if (has_owner && fchownat(fd, row->name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+            return cob_fail_errno(errno, "change the owner of %s/%s", row->parent, row->name);
+        COB_TRY(set_times(fd, row->name, time_ns));
+    }
+    return NULL;
+}
+
+/* How a directory is made, with what is missing above it. */
+struct dir_wish {
+    const char *path;
+    const Pb__ChownOpt *owner;
+    int64_t time_ns;
+};
+
+/* ret_fd: O_PATH on the directory in the mount; ret_path: its way in the root. */
+static struct cob_error *make_dir(
+    int root_fd, const struct dir_wish *wish, int *ret_fd, char **ret_path, bool *ret_is_new)
+{
+    g_autoptr(GArray) made = cob_rootfs_made_new();
+    const struct cob_rootfs_walk walk = {
+        .root_fd = root_fd, .path = wish->path, .wish = COB_ROOTFS_MAKE_DIR, .made = made};
+    uid_t ids[2] = {0, 0};
+    bool has_owner = false;
+
+    COB_TRY(cob_ops_owner(wish->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_rootfs_walk(&walk, ret_fd, ret_path));
+    *ret_is_new = made->len > 0;
+    return dress_made(root_fd, made, has_owner, ids, wish->time_ns);
+}
+
+/* The directory above a path, and the last part of the path, less slashes at its end. */
+static void split_path(const char *path, char **ret_dir, char **ret_name)
+{
+    g_autofree char *clean = g_strdup(path);
+    size_t len = strlen(clean);
+
+    while (len > 1 && clean[len - 1] == '/')
+        clean[--len] = '\0';
+    char *slash = strrchr(clean, '/');
+    *ret_name = g_strdup(slash ? slash + 1 : clean);
+    if (slash)
+        slash[slash == clean] = '\0';
+    *ret_dir = g_strdup(slash ? clean : "/");
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* --- mkdir, mkfile, rm, symlink: through the mount --- */
+
+/* The parent directory of an action's path, open for changes, and the name in it. */
+static struct cob_error *open_parent(
+    int root_fd, const char *path, enum cob_rootfs_wish wish, int *ret_fd, char **ret_name)
+{
+    g_autofree char *dir = NULL;
+    g_autofree char *name = NULL;
+    g_autofree char *real = NULL;
+    cob_autoclose int path_fd = -1;
+
+    split_path(path, &dir, &name);
+    if (!*name || is_dots(name))
+        return cob_fail(COB_INVALID, "%s is not the name of a file", path);
+    const struct cob_rootfs_walk walk = {.root_fd = root_fd, .path = dir, .wish = wish};
+    COB_TRY(cob_wrap(cob_rootfs_walk(&walk, &path_fd, &real), "%s", path));
+    COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, ret_fd));
+    *ret_name = g_steal_pointer(&name);
+    return NULL;
+}
+
+static struct cob_error *do_mkdir(int root_fd, const Pb__FileActionMkDir *action)
+{
+    const struct dir_wish wish = {action->path, action->owner, action->timestamp};
+    g_autofree char *path = NULL;
+    cob_autoclose int fd = -1;
+    bool is_new = false;
+
+    if (!action->makeparents) {
+        g_autofree char *name = NULL;
+        cob_autoclose int parent_fd = -1;
+
+        COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_FIND, &parent_fd, &name));
+    }
+    COB_TRY(make_dir(root_fd, &wish, &fd, &path, &is_new));
+    if (!is_new)
+        return NULL;
+    cob_autoclose int dir_fd = -1;
+    COB_TRY(cob_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
+    if (fchmod(dir_fd, (mode_t)action->mode & 07777) < 0)
+        return cob_fail_errno(errno, "set the mode of %s", action->path);
+    return NULL;
+}
+
+static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *action)
+{
+    cob_autoclose int dir_fd = -1;
+    cob_autoclose int fd = -1;
+    g_autofree char *name = NULL;
+    uid_t ids[2] = {0, 0};
+    bool has_owner = false;
+
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
+    if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
+        return cob_fail_errno(errno, "replace %s", action->path);
+    fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return cob_fail_errno(errno, "create %s", action->path);
+    COB_TRY(cob_wrap(cob_fs_write_fd(fd, action->data.data, action->data.len), "%s", action->path));
+    if (fchown(fd, ids[0], ids[1]) < 0 || fchmod(fd, (mode_t)action->mode & 07777) < 0)
+        return cob_fail_errno(errno, "set the mode of %s", action->path);
+    return set_times(dir_fd, name, action->timestamp);
+}
+
+static struct cob_error *do_symlink(int root_fd, const Pb__FileActionSymlink *action)
+{
+    cob_autoclose int dir_fd = -1;
+    g_autofree char *name = NULL;
+    uid_t ids[2] = {0, 0};
+    bool has_owner = false;
+
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(open_parent(root_fd, action->newpath, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
+    if (symlinkat(action->oldpath, dir_fd, name) < 0)
+        return cob_fail_errno(errno, "make symlink %s", action->newpath);
+    if (has_owner && fchownat(dir_fd, name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+        return cob_fail_errno(errno, "change the owner of %s", action->newpath);
+    return set_times(dir_fd, name, action->timestamp);
+}
+
+static struct cob_error *do_rm(int root_fd, const Pb__FileActionRm *action)
+{
+    cob_autoclose int dir_fd = -1;
+    g_autofree char *name = NULL;
+
+    if (action->allowwildcard)
+        return cob_fail(COB_UNIMPLEMENTED, "rm with wildcards is not supported yet");
+    COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_FIND, &dir_fd, &name));
+    if (!action->allownotfound && faccessat(dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return cob_fail_errno(errno, "remove %s", action->path);
+    return cob_tree_remove(dir_fd, name);
+}
+
+/* --- copy --- */
+
+/* A copy, planned: where it goes, found in the mount, to be written without it. */
+struct copy_plan {
+    const Pb__FileActionCopy *copy;
+    struct copy_rules rules;
+    bool is_dir; /* the destination is there, or is to be a directory */
+    char *dir;   /* its way in the root: the destination, or the directory above it */
+    char *name;  /* the name of the copy in `dir`; NULL when the destination is a directory */
+};
+
+static void copy_plan_done(struct copy_plan *plan)
+{
+    g_free(plan->dir);
+    g_free(plan->name);
+}
+
+static bool ends_with_slash(const char *path)
+{
+    return *path && path[strlen(path) - 1] == '/';
+}
+
+/* Is there a directory at the destination? */
+static bool is_dir_there(int root_fd, const char *path)
+{
+    cob_autoclose int fd = -1;
+    g_autofree char *real = NULL;
+    const struct cob_rootfs_walk walk = {.root_fd = root_fd, .path = path, .wish = COB_ROOTFS_FIND};
+    g_autoptr(cob_error) err = cob_rootfs_walk(&walk, &fd, &real);
+    struct stat st;
+
+    return !err && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Make overlayfs put a directory of the base into the draft, as it is. */
+static struct cob_error *copy_up(int path_fd, const char *path)
+{
+    struct stat st;
+
+    if (fstat(path_fd, &st) < 0 || fchownat(path_fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0)
+        return cob_fail_errno(errno, "change %s", path);
+    return NULL;
+}
+
+/* spec: fsutil copy/copy.go, prepareTargetDir: a file goes into a directory that is there, and so
+ * does a directory when not only its contents are wanted. */
+static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy_plan *plan)
+{
+    const Pb__FileActionCopy *copy = plan->copy;
+    struct dir_wish wish = {copy->dest, copy->owner, copy->timestamp};
+    g_autofree char *dir = NULL;
+    g_autofree char *name = NULL;
+    cob_autoclose int fd = -1;
+    bool is_new;
+
+    plan->is_dir =
+        takes_contents || ends_with_slash(copy->dest) || is_dir_there(root_fd, copy->dest);
+    split_path(copy->dest, &dir, &name);
+    if (!plan->is_dir && (!*name || is_dots(name)))
+        return cob_fail(COB_INVALID, "%s is not the name of a file", copy->dest);
+    if (!plan->is_dir)
+        wish.path = dir;
+    COB_TRY(cob_ops_owner(
+        copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
+    COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir, &is_new), "%s", copy->dest));
+    COB_TRY(copy_up(fd, copy->dest));
+    if (!plan->is_dir)
+        plan->name = g_steal_pointer(&name);
+    return NULL;
+}
+
+static struct cob_error *plan_in_mount(
+    const struct place *place, bool takes_contents, struct copy_plan *plan)
+{
+    cob_autoclose int root_fd = -1;
+
+    COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    return plan_copy(root_fd, takes_contents, plan);
+}
+
+/* The planned directory in the draft and in the layers below, if they show there.
+ * ret_lower_fd: -1: they do not. */
+static struct cob_error *open_target(
+    const struct place *place, const char *path, int *ret_fd, int *ret_lower_fd)
+{
+    const char *below = *path ? path + 1 : ".";
+    const char *opaque = cob_snapshot_opaque_xattr(place->run->ops->config.store);
+    cob_autoclose int fd = -1;
+    cob_autoclose int mount_fd = -1;
+    char value;
+
+    COB_TRY(cob_open_beneath(
+        cob_snapshot_draft_fd(place->draft), below, O_RDONLY | O_DIRECTORY, 0, &fd));
+    *ret_lower_fd = -1;
+    if (place->base && fgetxattr(fd, opaque, &value, 1) < 0) {
+        COB_TRY(cob_snapshot_mount(place->base, &mount_fd));
+        g_autoptr(cob_error) gone =
+            cob_open_beneath(mount_fd, below, O_PATH | O_DIRECTORY, 0, ret_lower_fd);
+        if (gone && cob_error_code(gone) != COB_NOT_FOUND && cob_error_errno(gone) != ENOTDIR)
+            return g_steal_pointer(&gone);
+    }
+    *ret_fd = g_steal_fd(&fd);
+    return NULL;
+}
+
+static struct cob_error *unpack_archive(
+    const struct place *place, const struct copy_plan *plan, int archive_fd)
+{
+    cob_autoclose int root_fd = -1;
+    cob_autoclose int dir_fd = -1;
+    g_autofree char *path =
+        plan->is_dir ? g_strdup(plan->dir) : g_strconcat(plan->dir, "/", plan->name, NULL);
+    const struct dir_wish wish = {*path ? path : "/", plan->copy->owner, plan->copy->timestamp};
+    g_autofree char *real = NULL;
+    cob_autoclose int path_fd = -1;
+    bool is_new;
+
+    COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    COB_TRY(make_dir(root_fd, &wish, &path_fd, &real, &is_new));
+    COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
+    const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
+        .is_archive = true,
+        .has_owner = plan->rules.has_owner,
+        .uid = plan->rules.uid,
+        .gid = plan->rules.gid,
+        .cancel = place->run->cancel};
+    g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
+    COB_TRY(cob_layer_unpack_write_fd(unpack, archive_fd));
+    return cob_layer_unpack_finish(unpack, NULL);
+}
+
+/* ADD unpacks what is an archive.  ret_is_done: it was one. */
+static struct cob_error *try_unpack(const struct place *place, const struct copy_plan *plan,
+    struct cob_context *from, size_t index, bool *ret_is_done)
+{
+    cob_autoclose int fd = -1;
+
+    *ret_is_done = false;
+    if (!plan->copy->attemptunpackdockercompatibility ||
+        !S_ISREG(cob_context_get(from, index).mode))
+        return NULL;
+    COB_TRY(cob_context_open_file(from, index, &fd));
+    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
+    if (!*ret_is_done)
+        return NULL;
+    COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
+    return cob_context_check_file(from, index, fd);
+}
+
+static struct cob_error *copy_one(const struct place *place, const Pb__FileActionCopy *copy,
+    struct cob_context *from, size_t index, struct copy_filter *filter)
+{
+    struct cob_context_entry entry = cob_context_get(from, index);
+    bool takes_contents = S_ISDIR(entry.mode) && copy->dircopycontents;
+    struct copy_plan plan = {.copy = copy,
+        .rules = {.mode = copy->mode,
+            .mode_text = *copy->modestr ? copy->modestr : NULL,
+            .time_ns = copy->timestamp,
+            .is_replacing = copy->alwaysreplaceexistingdestpaths,
+            .filter = filter->excluded ? filter : NULL,
+            .cancel = place->run->cancel}};
+    cob_autoclose int fd = -1;
+    cob_autoclose int lower_fd = -1;
+    bool is_done = false;
+    struct cob_error *err = plan_in_mount(place, takes_contents, &plan);
+
+    if (!err)
+        err = try_unpack(place, &plan, from, index, &is_done);
+    if (!err && !is_done)
+        err = open_target(place, plan.dir, &fd, &lower_fd);
+    if (!err && !is_done) {
+        const struct copy_target target = {.fd = fd, .lower_fd = lower_fd};
+        const char *name = takes_contents ? NULL : plan.name ? plan.name : entry.name;
+
+        err = cob_ops_copy_entry(from, index, &target, name, &plan.rules);
+    }
+    copy_plan_done(&plan);
+    return err;
+}
+
+static struct cob_error *copy_all(
+    const struct place *place, const Pb__FileActionCopy *copy, struct op_tree *tree)
+{
+    g_autoptr(GArray) entries = NULL;
+    struct copy_filter filter;
+    struct cob_error *err = NULL;
+
+    COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
+    COB_TRY(cob_ops_copy_filter_init(copy, &filter));
+    for (guint i = 0; i < entries->len && !err; i++)
+        err = copy_one(place, copy, tree->context, g_array_index(entries, size_t, i), &filter);
+    cob_ops_copy_filter_done(&filter);
+    return err;
+}
+
+static struct cob_error *do_copy(
+    const struct place *place, const Pb__FileActionCopy *copy, int64_t input)
+{
+    const char *const paths[] = {copy->src, NULL};
+    struct op_tree tree = {0};
+
+    if (input < 0 || input >= (int64_t)place->run->vertex->inputs->len)
+        return cob_fail(COB_UNIMPLEMENTED, "copies from an earlier action are not supported yet");
+    struct cob_error *err =
+        cob_ops_tree_open(place->run->inputs[input], paths, place->run->cancel, &tree);
+    if (!err)
+        err = copy_all(place, copy, &tree);
+    cob_ops_tree_done(&tree);
+    return err;
+}
+
+/* --- a chain of actions --- */
+
+static struct cob_error *do_in_mount(const struct place *place, const Pb__FileAction *action)
+{
+    cob_autoclose int root_fd = -1;
+
+    COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    switch (action->action_case) {
+    case PB__FILE_ACTION__ACTION_MKDIR:
+        return do_mkdir(root_fd, action->mkdir);
+    case PB__FILE_ACTION__ACTION_MKFILE:
+        return do_mkfile(root_fd, action->mkfile);
+    case PB__FILE_ACTION__ACTION_SYMLINK:
+        return do_symlink(root_fd, action->symlink);
+    case PB__FILE_ACTION__ACTION_RM:
+        return do_rm(root_fd, action->rm);
+    case PB__FILE_ACTION__ACTION_COPY:
+    case PB__FILE_ACTION__ACTION__NOT_SET:
+    case _PB__FILE_ACTION__ACTION__CASE_IS_INT_SIZE:
+        break;
+    }
+    return cob_fail(COB_INVALID, "a file action without an action");
+}
+
+/* Each action works on what the one before it left; forks are for nobody so far. */
+static struct cob_error *check_chain(const struct op_run *run)
+{
+    const Pb__FileOp *file = run->vertex->op->file;
+
+    for (size_t i = 1; i < file->n_actions; i++) {
+        if (file->actions[i]->input != (int64_t)(run->vertex->inputs->len + i - 1))
+            return cob_fail(COB_UNIMPLEMENTED, "file actions that are no chain");
+    }
+    return NULL;
+}
+
+struct cob_error *cob_ops_run_file(const struct op_run *run, struct cob_solver_result **ret_result)
+{
+    const Pb__FileOp *file = run->vertex->op->file;
+    g_autoptr(cob_snapshot_draft) draft = NULL;
+    struct place place = {.run = run};
+
+    COB_TRY(check_chain(run));
+    COB_TRY(cob_ops_input_snapshot(run, file->actions[0]->input, &place.base));
+    COB_TRY(cob_snapshot_draft_new(run->ops->config.store, place.base, &draft));
+    place.draft = draft;
+    for (size_t i = 0; i < file->n_actions; i++) {
+        const Pb__FileAction *action = file->actions[i];
+
+        COB_TRY(cob_cancel_check(run->cancel));
+        if (action->action_case == PB__FILE_ACTION__ACTION_COPY)
+            COB_TRY(do_copy(&place, action->copy, action->secondaryinput));
+        else
+            COB_TRY(do_in_mount(&place, action));
+    }
+    return cob_ops_commit(run, g_steal_pointer(&draft), ret_result);
+}

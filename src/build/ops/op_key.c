@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys of ops. The op's own part is the digest of its message, less what must not matter: inputs
+ * (the solver adds them), proxies, the ids and sharing of cache mounts.
+ */
+#include <fcntl.h>
+#include <string.h>
+
+#include "build/ops/ops_private.h"
+
+static char *digest_of_op(const Pb__Op *op)
+{
+    size_t len = pb__op__get_packed_size(op);
+    g_autofree uint8_t *bytes = g_malloc(len + 1);
+
+    pb__op__pack(op, bytes);
+    return cob_digest_of(bytes, len);
+}
+
+/* --- exec --- */
+
+static bool is_root_mount(const Pb__Mount *mount)
+{
+    return strcmp(mount->dest, "/") == 0;
+}
+
+/* A mount whose files can be looked at and cannot be changed for the step's result. */
+static bool is_by_content(const Pb__Mount *mount)
+{
+    return mount->mount_type == PB__MOUNT_TYPE__BIND && !is_root_mount(mount) &&
+           (mount->readonly || mount->output < 0);
+}
+
+static char *exec_digest(const struct cob_llb_vertex *vertex)
+{
+    Pb__Op op = *vertex->op;
+    Pb__ExecOp exec = *op.exec;
+    Pb__Meta meta = *exec.meta;
+    g_autofree Pb__Mount *mounts = g_new(Pb__Mount, exec.n_mounts + 1);
+    g_autofree Pb__Mount **pointers = g_new(Pb__Mount *, exec.n_mounts + 1);
+
+    for (size_t i = 0; i < exec.n_mounts; i++) {
+        mounts[i] = *exec.mounts[i];
+        mounts[i].cacheopt = NULL;
+        pointers[i] = &mounts[i];
+    }
+    meta.proxy_env = NULL;
+    exec.meta = &meta;
+    exec.mounts = pointers;
+    op.exec = &exec;
+    op.n_inputs = 0;
+    return digest_of_op(&op);
+}
+
+static uint64_t bit(int64_t input)
+{
+    return input >= 0 && input < 64 ? UINT64_C(1) << input : 0;
+}
+
+static struct cob_error *key_exec(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    const Pb__ExecOp *exec = vertex->op->exec;
+    uint64_t by_content = 0, others = 0;
+
+    for (size_t i = 0; i < exec->n_mounts; i++) {
+        const Pb__Mount *mount = exec->mounts[i];
+
+        if (is_by_content(mount))
+            by_content |= bit(mount->input);
+        else
+            others |= bit(mount->input);
+    }
+    *ret_key =
+        (struct cob_solver_key){.digest = exec_digest(vertex), .by_content = by_content & ~others};
+    return NULL;
+}
+
+/* --- file --- */
+
+static char *file_digest(const struct cob_llb_vertex *vertex)
+{
+    Pb__Op op = *vertex->op;
+
+    op.n_inputs = 0;
+    return digest_of_op(&op);
+}
+
+static struct cob_error *key_file(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    const Pb__FileOp *file = vertex->op->file;
+    uint64_t by_content = 0, others = 0;
+
+    for (size_t i = 0; i < file->n_actions; i++) {
+        const Pb__FileAction *action = file->actions[i];
+
+        if (action->action_case == PB__FILE_ACTION__ACTION_COPY)
+            by_content |= bit(action->secondaryinput);
+        others |= bit(action->input);
+    }
+    *ret_key =
+        (struct cob_solver_key){.digest = file_digest(vertex), .by_content = by_content & ~others};
+    return NULL;
+}
+
+/* --- source --- */
+
+static struct cob_error *key_source(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    const char *identifier = vertex->op->source->identifier;
+
+    *ret_key = (struct cob_solver_key){0};
+    if (!g_str_has_prefix(identifier, "local://"))
+        ret_key->digest = digest_of_op(vertex->op);
+    return NULL;
+}
+
+struct cob_error *cob_ops_key(
+    void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    (void)arg;
+    if (vertex->n_outputs > 1)
+        return cob_fail(COB_UNIMPLEMENTED, "%s: more than one output", vertex->name);
+    switch (vertex->op->op_case) {
+    case PB__OP__OP_SOURCE:
+        return key_source(vertex, ret_key);
+    case PB__OP__OP_EXEC:
+        return key_exec(vertex, ret_key);
+    case PB__OP__OP_FILE:
+        return key_file(vertex, ret_key);
+    case PB__OP__OP_BUILD:
+    case PB__OP__OP_MERGE:
+    case PB__OP__OP_DIFF:
+    case PB__OP__OP_PASSTHROUGH:
+    case PB__OP__OP__NOT_SET:
+    case _PB__OP__OP__CASE_IS_INT_SIZE:
+        break;
+    }
+    return cob_fail(COB_UNIMPLEMENTED, "%s: this kind of op is not supported yet", vertex->name);
+}
+
+/* --- what a vertex takes from an input --- */
+
+struct cob_error *cob_ops_tree_open(struct cob_solver_result *from, const char *const *paths,
+    struct cob_cancel *cancel, struct op_tree *ret_tree)
+{
+    struct cob_context *context = cob_ops_context_of(from);
+    struct cob_snapshot *snapshot = cob_ops_snapshot_of(from);
+    cob_autoclose int mount_fd = -1;
+    cob_autoclose int dir_fd = -1;
+
+    if (context) {
+        *ret_tree = (struct op_tree){.context = context};
+        return NULL;
+    }
+    if (!snapshot)
+        return cob_fail(COB_NOT_FOUND, "nothing can be copied from an empty root file system");
+    COB_TRY(cob_snapshot_mount(snapshot, &mount_fd));
+    COB_TRY(cob_open_in_root(mount_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
+    const struct cob_context_request request = {.dir_fd = dir_fd, .paths = paths, .is_image = true};
+    COB_TRY(cob_context_open(&request, cancel, &context));
+    *ret_tree = (struct op_tree){.context = context, .is_owned = true};
+    return NULL;
+}
+
+void cob_ops_tree_done(struct op_tree *tree)
+{
+    if (tree->is_owned)
+        cob_context_close(tree->context);
+    *tree = (struct op_tree){0};
+}
+
+struct cob_error *cob_ops_copy_filter_init(
+    const Pb__FileActionCopy *copy, struct copy_filter *ret_filter)
+{
+    *ret_filter = (struct copy_filter){0};
+    if (copy->n_include_patterns > 0)
+        return cob_fail(COB_UNIMPLEMENTED, "--parents is not supported yet");
+    if (copy->n_exclude_patterns == 0)
+        return NULL;
+    g_autofree const char **patterns = g_new0(const char *, copy->n_exclude_patterns + 1);
+    for (size_t i = 0; i < copy->n_exclude_patterns; i++)
+        patterns[i] = copy->exclude_patterns[i];
+    return cob_ignore_new(patterns, &ret_filter->excluded);
+}
+
+void cob_ops_copy_filter_done(struct copy_filter *filter)
+{
+    g_clear_pointer(&filter->excluded, cob_ignore_free);
+}
+
+bool cob_ops_copy_filter(void *data, const char *path, bool is_dir)
+{
+    const struct copy_filter *filter = data;
+
+    (void)is_dir;
+    return !filter->excluded || !cob_ignore_matches(filter->excluded, path);
+}
+
+struct cob_error *cob_ops_copy_sources(
+    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries)
+{
+    unsigned flags = (copy->allowwildcard ? COB_CONTEXT_WILDCARD : 0u) |
+                     (copy->followsymlink ? COB_CONTEXT_FOLLOW_LINKS : 0u);
+    g_autoptr(GArray) entries = NULL;
+
+    COB_TRY(cob_context_select(tree->context, copy->src, flags, &entries));
+    if (entries->len == 0 && !(copy->allowwildcard && copy->allowemptywildcard))
+        return cob_fail(COB_NOT_FOUND, "\"%s\": not found", copy->src);
+    *ret_entries = g_steal_pointer(&entries);
+    return NULL;
+}
+
+static struct cob_error *add_copy(struct op_tree *tree, const Pb__FileActionCopy *copy,
+    struct cob_cancel *cancel, struct cob_hasher *hasher)
+{
+    g_autoptr(GArray) entries = NULL;
+    struct copy_filter filter;
+    struct cob_error *err = NULL;
+
+    COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
+    COB_TRY(cob_ops_copy_filter_init(copy, &filter));
+    for (guint i = 0; i < entries->len && !err; i++) {
+        struct cob_sha256 sha;
+
+        err = cob_context_digest(tree->context, g_array_index(entries, size_t, i),
+            filter.excluded ? cob_ops_copy_filter : NULL, &filter, cancel, &sha);
+        if (!err)
+            cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
+    }
+    cob_ops_copy_filter_done(&filter);
+    return err;
+}
+
+static struct cob_error *add_selector(struct op_tree *tree, const char *selector,
+    struct cob_cancel *cancel, struct cob_hasher *hasher)
+{
+    g_autoptr(GArray) entries = NULL;
+    struct cob_sha256 sha;
+
+    COB_TRY(cob_context_select(tree->context, selector, COB_CONTEXT_FOLLOW_LINKS, &entries));
+    if (entries->len == 0)
+        return cob_fail(COB_NOT_FOUND, "\"%s\": not found", selector);
+    COB_TRY(cob_context_digest(
+        tree->context, g_array_index(entries, size_t, 0), NULL, NULL, cancel, &sha));
+    cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
+    return NULL;
+}
+
+static const char *selector_of(const Pb__Mount *mount)
+{
+    return *mount->selector ? mount->selector : "/";
+}
+
+/* All paths that a vertex takes from one of its inputs, so that no more is walked. */
+static GPtrArray *paths_of(const struct cob_llb_vertex *vertex, size_t input)
+{
+    GPtrArray *paths = g_ptr_array_new();
+    const Pb__Op *op = vertex->op;
+
+    for (size_t i = 0; op->op_case == PB__OP__OP_FILE && i < op->file->n_actions; i++) {
+        const Pb__FileAction *action = op->file->actions[i];
+
+        if (action->action_case == PB__FILE_ACTION__ACTION_COPY &&
+            action->secondaryinput == (int64_t)input)
+            g_ptr_array_add(paths, action->copy->src);
+    }
+    for (size_t i = 0; op->op_case == PB__OP__OP_EXEC && i < op->exec->n_mounts; i++) {
+        const Pb__Mount *mount = op->exec->mounts[i];
+
+        if (mount->input == (int64_t)input)
+            g_ptr_array_add(paths, (void *)(uintptr_t)selector_of(mount));
+    }
+    g_ptr_array_add(paths, NULL);
+    return paths;
+}
+
+static struct cob_error *add_all(struct op_tree *tree, const struct cob_llb_vertex *vertex,
+    size_t input, struct cob_cancel *cancel, struct cob_hasher *hasher)
+{
+    const Pb__Op *op = vertex->op;
+
+    for (size_t i = 0; op->op_case == PB__OP__OP_FILE && i < op->file->n_actions; i++) {
+        const Pb__FileAction *action = op->file->actions[i];
+
+        if (action->action_case == PB__FILE_ACTION__ACTION_COPY &&
+            action->secondaryinput == (int64_t)input)
+            COB_TRY(add_copy(tree, action->copy, cancel, hasher));
+    }
+    for (size_t i = 0; op->op_case == PB__OP__OP_EXEC && i < op->exec->n_mounts; i++) {
+        const Pb__Mount *mount = op->exec->mounts[i];
+
+        if (mount->input == (int64_t)input)
+            COB_TRY(add_selector(tree, selector_of(mount), cancel, hasher));
+    }
+    return NULL;
+}
+
+struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex, size_t input,
+    struct cob_solver_result *from, struct cob_cancel *cancel, char **ret_digest)
+{
+    g_autoptr(cob_hasher) hasher = cob_hasher_new();
+    g_autoptr(GPtrArray) paths = paths_of(vertex, input);
+    struct op_tree tree = {0};
+    struct cob_error *err;
+
+    (void)arg;
+    cob_hasher_update_text(hasher, "cob.content.v1");
+    err = cob_ops_tree_open(from, (const char *const *)paths->pdata, cancel, &tree);
+    if (!err)
+        err = add_all(&tree, vertex, input, cancel, hasher);
+    cob_ops_tree_done(&tree);
+    if (err)
+        return cob_wrap(err, "failed to compute cache key");
+    struct cob_sha256 sha = cob_hasher_finish(hasher);
+    *ret_digest = cob_sha256_text(&sha);
+    return NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ops: what the vertices of a build graph mean on this machine. The solver calls them through its
+ * table; what they give are snapshots, or, for a build context, the tree that it is.
+ *
+ *     docker-image://   a pulled or built image's top snapshot     keyed by its digest
+ *     local://          the user's directory, walked, not copied   no key: read in every build
+ *     exec              a draft over the root, mounted, run in a sandbox, committed
+ *     file              a draft over the base, changed, committed
+ *
+ * threads:  the solver's: any number of vertices at a time.
+ * spec:     BuildKit solver/llbsolver/ops/{exec,file,source}.go.
+ */
+#pragma once
+
+#include "build/context/context.h"
+#include "build/executor/executor.h"
+#include "build/images/images.h"
+#include "build/solver/solver.h"
+#include "disk/cachemount/cachemount.h"
+#include "disk/snapshot/snapshot.h"
+
+/* What ops ask of the one who builds: files and secrets of the client. Each function may be called
+ * from any thread. */
+struct cob_ops_client {
+    void *arg;
+
+    /* A local source: "context", "dockerfile".
+     * ret_dir_fd: a new descriptor. ret_ignore: borrowed; NULL for none. */
+    struct cob_error *(*open_local)(
+        void *arg, const char *name, int *ret_dir_fd, const struct cob_ignore **ret_ignore);
+
+    /* ret_secret: the caller's; NULL when there is no such secret. */
+    struct cob_error *(*get_secret)(void *arg, const char *id, GBytes **ret_secret);
+};
+
+/* All borrowed until cob_ops_free(). */
+struct cob_ops_config {
+    struct cob_store *store;
+    struct cob_executor *executor;
+    struct cob_image_source *images;
+    struct cob_cachemount_pool *cachemounts;
+    const struct cob_observer *observer;
+    const struct cob_ops_client *client;
+    bool is_host_network_allowed; /* --allow network.host */
+    const char *build_name;       /* for those who wait for a cache mount that this build holds */
+};
+
+struct cob_ops;
+
+/* config: copied. No result of these ops may be left when they are freed. */
+struct cob_ops *cob_ops_new(const struct cob_ops_config *config);
+void cob_ops_free(struct cob_ops *ops);
+COB_AUTOPTR(cob_ops, cob_ops_free)
+
+/* The build has ended, well or not: keep what was learned of files for the next one. */
+COB_RESULT struct cob_error *cob_ops_finish(struct cob_ops *ops);
+
+/* For cob_solver_solve(). Borrowed. */
+const struct cob_solver_ops *cob_ops_table(const struct cob_ops *ops);
+
+/* A snapshot as a result of the solver, by its identity; and back: NULL for what is none. The first
+ * takes a reference, the second lends one. */
+struct cob_solver_result *cob_ops_result_of(struct cob_snapshot *snapshot);
+struct cob_snapshot *cob_ops_snapshot_of(const struct cob_solver_result *result);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of ops share.
+ *
+ *     ops.c         the table, results, which kind goes where
+ *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
+ *     op_source.c   images and the context
+ *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them
+ *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,
+ *                   file_mode.c --chmod, file_owner.c --chown
+ */
+#pragma once
+
+#include "build/ops/ops.h"
+#include "build/rootfs/rootfs.h"
+
+/* A build context that is open; its stat cache is saved when the build ends. */
+struct open_context {
+    char *root; /* its key in the database */
+    struct cob_context *context;
+};
+
+struct cob_ops {
+    struct cob_ops_config config;
+    struct cob_solver_ops table;
+    GMutex lock;      /* guards contexts */
+    GArray *contexts; /* struct open_context, owned */
+};
+
+/* A vertex that is being run. */
+struct op_run {
+    struct cob_ops *ops;
+    const struct cob_llb_vertex *vertex;
+    struct cob_solver_result *const *inputs; /* one an input; borrowed */
+    struct cob_cancel *cancel;
+};
+
+/* --- ops.c --- */
+
+/* Of the result of a local source; NULL for others. Borrowed. */
+struct cob_context *cob_ops_context_of(const struct cob_solver_result *result);
+
+/* The context stays the ops', which live as long as any result. */
+struct cob_solver_result *cob_ops_result_of_context(struct cob_context *context);
+
+/* root, context: taken. */
+void cob_ops_keep_context(struct cob_ops *ops, char *root, struct cob_context *context);
+
+/* The snapshot of an input by its index as the op has it; NULL for scratch (-1). Borrowed.
+ * errors: COB_UNIMPLEMENTED when the input is a context. */
+COB_RESULT struct cob_error *cob_ops_input_snapshot(
+    const struct op_run *run, int64_t input, struct cob_snapshot **ret_snapshot);
+
+/* --- op_key.c --- */
+
+/* Two of the solver's table: see struct cob_solver_ops. */
+struct cob_error *cob_ops_key(
+    void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex, size_t input,
+    struct cob_solver_result *from, struct cob_cancel *cancel, char **ret_digest);
+
+/* A tree to copy from: a context as it is, or a snapshot, mounted and walked where `paths` say. */
+struct op_tree {
+    struct cob_context *context; /* borrowed from the result, or owned */
+    bool is_owned;
+};
+COB_RESULT struct cob_error *cob_ops_tree_open(struct cob_solver_result *from,
+    const char *const *paths, struct cob_cancel *cancel, struct op_tree *ret_tree);
+void cob_ops_tree_done(struct op_tree *tree);
+
+/* The entries that a copy takes: `src` of the action.  ret_entries: GArray of size_t; the caller's.
+ * errors: COB_NOT_FOUND `"/x": not found`, in BuildKit's words. */
+COB_RESULT struct cob_error *cob_ops_copy_sources(
+    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries);
+
+/* --exclude of a copy, for a digest or a walk. */
+struct copy_filter {
+    struct cob_ignore *excluded; /* NULL: nothing is */
+};
+COB_RESULT struct cob_error *cob_ops_copy_filter_init(
+    const Pb__FileActionCopy *copy, struct copy_filter *ret_filter);
+bool cob_ops_copy_filter(void *filter, const char *path, bool is_dir);
+void cob_ops_copy_filter_done(struct copy_filter *filter);
+
+/* --- op_source.c, op_exec.c, op_file.c --- */
+
+/* Run a vertex of the kind; ret_result is the caller's. */
+COB_RESULT struct cob_error *cob_ops_run_source(
+    const struct op_run *run, struct cob_solver_result **ret_result);
+COB_RESULT struct cob_error *cob_ops_run_exec(
+    const struct op_run *run, struct cob_solver_result **ret_result);
+COB_RESULT struct cob_error *cob_ops_run_file(
+    const struct op_run *run, struct cob_solver_result **ret_result);
+
+/* Commit a draft as the vertex's result. draft: taken. */
+COB_RESULT struct cob_error *cob_ops_commit(const struct op_run *run,
+    struct cob_snapshot_draft *draft, struct cob_solver_result **ret_result);
+
+/* --- op_mounts.c --- */
+
+/* What a step has open while it runs. */
+struct step_mounts {
+    GArray *mounts;     /* struct cob_executor_mount, sorted by target */
+    GArray *fds;        /* int, owned: what they are mounted from */
+    GPtrArray *drafts;  /* struct cob_snapshot_draft, owned: where dropped writes go */
+    GPtrArray *leases;  /* struct cob_cachemount_lease, owned */
+    GPtrArray *secrets; /* GBytes, owned */
+    GPtrArray *env;     /* char *, owned: NAME=value of secrets, to be added */
+};
+COB_RESULT struct cob_error *cob_ops_mounts_open(
+    const struct op_run *run, struct step_mounts *ret_mounts);
+void cob_ops_mounts_done(struct step_mounts *mounts);
+
+/* --- op_cache.c --- */
+
+/* Take the cache mounts of a step, in one order for all steps, waiting where others have them. */
+COB_RESULT struct cob_error *cob_ops_cache_acquire(
+    const struct op_run *run, struct step_mounts *mounts);
+
+/* --- copy_tree.c --- */
+
+/* What a copy makes of the files it finds. */
+struct copy_rules {
+    bool has_owner; /* else the source's */
+    uid_t uid;
+    gid_t gid;
+    int mode;              /* -1: the source's */
+    const char *mode_text; /* symbolic; NULL: `mode` */
+    int64_t time_ns;       /* -1: the source's */
+    bool is_replacing;     /* what is there and of another type */
+    struct copy_filter *filter;
+    struct cob_cancel *cancel;
+};
+
+/* A directory of a layer that is being written, and what lies below it. */
+struct copy_target {
+    int fd;       /* in the layer: O_RDONLY|O_DIRECTORY; borrowed */
+    int lower_fd; /* the same directory in the layers below, O_PATH; -1: not there. Borrowed */
+};
+
+/* Copy entry `index` of a tree, with all below it, as `name` in the target. A NULL name: only what
+ * is in it, into the target itself. */
+COB_RESULT struct cob_error *cob_ops_copy_entry(struct cob_context *from, size_t index,
+    const struct copy_target *target, const char *name, const struct copy_rules *rules);
+
+/* --- file_mode.c, file_owner.c --- */
+
+/* The permissions that a symbolic mode ("u=rwX,go-w") makes of others.
+ * spec: POSIX chmod, "Extended Description". */
+COB_RESULT struct cob_error *cob_ops_mode_apply(
+    const char *text, mode_t mode, bool is_dir, mode_t *ret_mode);
+
+/* --chown, by the image's own users.  ret_is_set: false without an owner. */
+COB_RESULT struct cob_error *cob_ops_owner(
+    const Pb__ChownOpt *owner, int root_fd, bool *ret_is_set, uid_t *ret_uid, gid_t *ret_gid);

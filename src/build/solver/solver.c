@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build/solver/solver.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "build/solver/solver_state.h"
+#include "util/log.h"
+
+struct cob_solver_result *cob_solver_result_new(
+    const char *id, void *data, void (*release)(void *data))
+{
+    struct cob_solver_result *result = g_new(struct cob_solver_result, 1);
+
+    *result =
+        (struct cob_solver_result){.refs = 1, .id = g_strdup(id), .data = data, .release = release};
+    return result;
+}
+
+struct cob_solver_result *cob_solver_result_ref(struct cob_solver_result *result)
+{
+    g_atomic_int_inc(&result->refs);
+    return result;
+}
+
+void cob_solver_result_unref(struct cob_solver_result *result)
+{
+    if (!result || !g_atomic_int_dec_and_test(&result->refs))
+        return;
+    if (result->release)
+        result->release(result->data);
+    g_free(result->id);
+    g_free(result);
+}
+
+/* --- one solve, from new to free --- */
+
+static void step_done(struct step *step)
+{
+    for (size_t i = 0; step->contents && i < cob_solver_n_inputs(step); i++)
+        g_free(step->contents[i]);
+    g_free(step->contents);
+    g_free(step->key.digest);
+    g_free(step->definition_key);
+    g_free(step->result_key);
+    cob_solver_result_unref(step->result);
+    cob_solver_result_unref(step->outcome.result);
+    cob_error_free(step->outcome.err);
+}
+
+static void solve_done(struct solve *solve)
+{
+    if (solve->pool)
+        g_thread_pool_free(solve->pool, /* immediate= */ FALSE, /* wait= */ TRUE);
+    for (size_t i = 0; i < solve->n_steps; i++) {
+        step_done(&solve->steps[i]);
+        g_ptr_array_unref(solve->users[i]);
+    }
+    g_free(solve->steps);
+    g_free(solve->users);
+    g_queue_clear(&solve->todo);
+    g_clear_pointer(&solve->reports, g_async_queue_unref);
+    cob_closep(&solve->wake_fd);
+    cob_cancel_unref(solve->stop);
+}
+
+/* Vertices come inputs first, so what a step inherits from its inputs is known when it is made. */
+static struct cob_error *add_step(struct solve *solve, size_t number)
+{
+    const struct cob_solver_ops *ops = solve->request->ops;
+    struct step *step = &solve->steps[number];
+
+    *step = (struct step){
+        .number = number, .vertex = g_ptr_array_index(solve->request->graph->vertices, number)};
+    step->contents = g_new0(char *, cob_solver_n_inputs(step) + 1);
+    step->is_tainted = step->vertex->is_ignoring_cache;
+    solve->users[number] = g_ptr_array_new();
+    solve->n_steps++;
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        struct step *input = cob_solver_input(solve, step, i);
+
+        if (input) {
+            step->is_tainted |= input->is_tainted;
+            g_ptr_array_add(solve->users[input->number], step);
+        }
+    }
+    return ops->key(ops->arg, step->vertex, &step->key);
+}
+
+static unsigned parallelism(const struct cob_solver_request *request)
+{
+    return request->n_parallel ? request->n_parallel : MAX(8, 4 * g_get_num_processors());
+}
+
+static struct cob_error *solve_init(
+    struct solve *solve, const struct cob_solver_request *request, struct cob_cancel *cancel)
+{
+    const GPtrArray *vertices = request->graph->vertices;
+
+    *solve = (struct solve){
+        .request = request,
+        .steps = g_new0(struct step, vertices->len + 1),
+        .users = g_new0(GPtrArray *, vertices->len + 1),
+        .reports = g_async_queue_new(),
+        .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+    };
+    if (solve->wake_fd < 0)
+        return cob_fail_errno(errno, "make an eventfd");
+    COB_TRY(cob_cancel_new_below(cancel, &solve->stop));
+    for (size_t i = 0; i < vertices->len; i++)
+        COB_TRY(add_step(solve, i));
+    solve->pool = g_thread_pool_new(
+        cob_solver_do_task, solve, (gint)parallelism(request), /* exclusive= */ FALSE, NULL);
+    return NULL;
+}
+
+/* --- the coordinator's moves --- */
+
+/* Steps that may go on stand in a queue, not on the stack: a graph may be a chain of any length. */
+static void look_at(struct solve *solve, struct step *step)
+{
+    g_queue_push_tail(&solve->todo, step);
+}
+
+static void look_at_users(struct solve *solve, const struct step *step)
+{
+    const GPtrArray *users = solve->users[step->number];
+
+    for (size_t i = 0; i < users->len; i++)
+        look_at(solve, g_ptr_array_index(users, i));
+}
+
+static void fail(struct solve *solve, struct cob_error *err)
+{
+    cob_cancel_trigger(solve->stop);
+    if (!solve->err)
+        solve->err = err;
+    else
+        cob_error_free(err);
+}
+
+static void start_task(struct solve *solve, struct step *step, enum step_task task)
+{
+    step->state = STEP_TASK;
+    step->task = task;
+    if (task == TASK_RUN) {
+        step->started_us = g_get_real_time();
+        cob_solver_tell(solve, step, 0, NULL);
+    }
+    solve->n_running++;
+    g_thread_pool_push(solve->pool, step, NULL);
+}
+
+static int compare_steps(const void *a, const void *b)
+{
+    const struct step *const *left = a;
+    const struct step *const *right = b;
+
+    return (*left)->number < (*right)->number ? -1 : (*left)->number > (*right)->number;
+}
+
+static void collect_unshown(struct step *step, GPtrArray *list)
+{
+    if (!step || step->is_shown || !step->definition_key)
+        return;
+    step->is_shown = true;
+    g_ptr_array_add(list, step);
+}
+
+/* What stands before a step that hits was not looked at, and need not be: BuildKit's users see all
+ * of it as cached. */
+static void show_cached(struct solve *solve, struct step *last)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new();
+
+    collect_unshown(last, list);
+    for (size_t at = 0; at < list->len; at++) {
+        const struct step *step = g_ptr_array_index(list, at);
+
+        for (size_t i = 0; i < cob_solver_n_inputs(step); i++)
+            collect_unshown(cob_solver_input(solve, step, i), list);
+    }
+    g_ptr_array_sort(list, compare_steps);
+    for (size_t at = 0; at < list->len; at++) {
+        struct step *step = g_ptr_array_index(list, at);
+
+        step->started_us = g_get_real_time();
+        step->outcome.is_cached = true;
+        cob_solver_tell(solve, step, step->started_us, NULL);
+    }
+}
+
+/* result: taken. */
+static void finish(struct solve *solve, struct step *step, struct cob_solver_result *result)
+{
+    step->result = result;
+    step->state = STEP_DONE;
+    look_at_users(solve, step);
+}
+
+static struct cob_error *lookup(
+    struct solve *solve, const char *key, struct cob_solver_result **ret_result)
+{
+    const struct cob_solver_index *index = solve->request->index;
+
+    COB_TRY(index->lookup(index->arg, key, ret_result));
+    cob_trace(1, "%s %s", *ret_result ? "hit " : "miss", key);
+    return NULL;
+}
+
+/* A result that was found under the result key is worth finding by the definition key next time. */
+static struct cob_error *save_alias(
+    struct solve *solve, struct step *step, struct cob_solver_result *result)
+{
+    const struct cob_solver_index *index = solve->request->index;
+    json_auto_t *ingredients = cob_solver_ingredients(solve, step);
+    struct cob_solver_record record = {
+        .definition_key = step->definition_key,
+        .result_key = step->result_key,
+        .name = step->vertex->name,
+        .ingredients = ingredients,
+        .result = result,
+    };
+
+    return index->save(index->arg, &record);
+}
+
+/* All inputs are done, and what it takes from them is digested: the second key, then the run. */
+static struct cob_error *try_result_key(struct solve *solve, struct step *step)
+{
+    g_autoptr(cob_solver_result) result = NULL;
+
+    if (step->definition_key && cob_solver_n_inputs(step) > 0)
+        step->result_key = cob_solver_result_key(solve, step);
+    if (step->result_key && !step->vertex->is_ignoring_cache)
+        COB_TRY(lookup(solve, step->result_key, &result));
+    if (!result) {
+        start_task(solve, step, TASK_RUN);
+        return NULL;
+    }
+    COB_TRY(save_alias(solve, step, result));
+    show_cached(solve, step);
+    finish(solve, step, g_steal_pointer(&result));
+    return NULL;
+}
+
+static bool are_inputs_done(const struct solve *solve, const struct step *step)
+{
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        const struct step *input = cob_solver_input(solve, step, i);
+
+        if (input && input->state != STEP_DONE)
+            return false;
+    }
+    return true;
+}
+
+static bool has_keyless_input(const struct solve *solve, const struct step *step)
+{
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        if (cob_solver_is_keyless(cob_solver_input(solve, step, i)))
+            return true;
+    }
+    return false;
+}
+
+/* Are all inputs keyed, and those without a key done? */
+static bool is_ready_for_key(const struct solve *solve, const struct step *step)
+{
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        const struct step *input = cob_solver_input(solve, step, i);
+
+        if (input && input->state != STEP_DONE &&
+            (input->state == STEP_KEYING || cob_solver_is_keyless(input)))
+            return false;
+    }
+    return true;
+}
+
+static void set_keyed(struct solve *solve, struct step *step)
+{
+    if (step->key.digest)
+        step->definition_key = cob_solver_definition_key(solve, step);
+    step->state = STEP_KEYED;
+    look_at_users(solve, step);
+    look_at(solve, step);
+}
+
+static void demand(struct solve *solve, struct step *step)
+{
+    step->is_demanded = true;
+    look_at(solve, step);
+}
+
+/* A step that somebody wants the result of, and that is keyed: the first key, then its inputs. */
+static struct cob_error *start_solving(struct solve *solve, struct step *step)
+{
+    g_autoptr(cob_solver_result) result = NULL;
+
+    if (step->definition_key && !step->is_tainted)
+        COB_TRY(lookup(solve, step->definition_key, &result));
+    if (result) {
+        show_cached(solve, step);
+        finish(solve, step, g_steal_pointer(&result));
+        return NULL;
+    }
+    step->state = STEP_WAITING;
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        struct step *input = cob_solver_input(solve, step, i);
+
+        if (input)
+            demand(solve, input);
+    }
+    look_at(solve, step);
+    return NULL;
+}
+
+/* Something about a step or its inputs changed: may it go on? */
+static struct cob_error *advance(struct solve *solve, struct step *step)
+{
+    if (step->state == STEP_KEYING && is_ready_for_key(solve, step)) {
+        if (has_keyless_input(solve, step))
+            start_task(solve, step, TASK_KEY);
+        else
+            set_keyed(solve, step);
+    } else if (step->state == STEP_KEYED && (step->is_demanded || !step->key.digest)) {
+        return start_solving(solve, step);
+    } else if (step->state == STEP_WAITING && are_inputs_done(solve, step)) {
+        if (!step->key.by_content)
+            return try_result_key(solve, step);
+        start_task(solve, step, TASK_CONTENT);
+    }
+    return NULL;
+}
+
+static void settle(struct solve *solve)
+{
+    struct step *step;
+
+    while ((step = g_queue_pop_head(&solve->todo))) {
+        struct cob_error *err = solve->err ? NULL : advance(solve, step);
+
+        if (err)
+            fail(solve, err);
+    }
+}
+
+/* --- reports --- */
+
+static void end_run(struct solve *solve, struct step *step)
+{
+    step->is_shown = true;
+    cob_solver_tell(solve, step, g_get_real_time(), NULL);
+    finish(solve, step, g_steal_pointer(&step->outcome.result));
+}
+
+/* The failure of a step, with the place that the user wrote it at. */
+static void end_in_error(struct solve *solve, struct step *step)
+{
+    struct cob_error *err = g_steal_pointer(&step->outcome.err);
+    bool is_stopped = cob_error_code(err) == COB_CANCELLED;
+    g_autofree char *message = is_stopped ? g_strdup("context canceled") : cob_error_message(err);
+
+    if (step->started_us == 0)
+        step->started_us = g_get_real_time();
+    cob_solver_tell(solve, step, g_get_real_time(), message);
+    if (step->vertex->file && !is_stopped)
+        err = cob_error_at(err, step->vertex->file, step->vertex->range);
+    step->state = STEP_DONE;
+    fail(solve, err);
+}
+
+static void take_report(struct solve *solve, struct step *step)
+{
+    struct cob_error *err = NULL;
+
+    solve->n_running--;
+    if (step->outcome.err) {
+        end_in_error(solve, step);
+        return;
+    }
+    if (solve->err) /* it ended well, and too late */
+        return;
+    switch (step->task) {
+    case TASK_KEY:
+        set_keyed(solve, step);
+        break;
+    case TASK_CONTENT:
+        err = try_result_key(solve, step);
+        break;
+    case TASK_RUN:
+        end_run(solve, step);
+        break;
+    }
+    if (err)
+        fail(solve, err);
+}
+
+/* Wait until a task ends; when the user has had enough, the tasks see it themselves. */
+static struct cob_error *wait_for_news(struct solve *solve)
+{
+    struct pollfd wake = {.fd = solve->wake_fd, .events = POLLIN};
+    uint64_t n;
+
+    if (TEMP_FAILURE_RETRY(poll(&wake, 1, -1)) < 0)
+        return cob_fail_errno(errno, "wait for the build");
+    if (read(solve->wake_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+        return cob_fail_errno(errno, "wait for the build");
+    return NULL;
+}
+
+static struct cob_error *run_to_the_end(
+    struct solve *solve, struct cob_cancel *cancel, struct step *last)
+{
+    for (size_t i = 0; i < solve->n_steps; i++)
+        look_at(solve, &solve->steps[i]);
+    demand(solve, last);
+    settle(solve);
+    while (solve->n_running > 0) {
+        struct step *step;
+
+        COB_TRY(wait_for_news(solve));
+        while ((step = g_async_queue_try_pop(solve->reports)))
+            take_report(solve, step);
+        settle(solve);
+    }
+    if (cob_cancel_is_set(cancel)) {
+        cob_error_free(g_steal_pointer(&solve->err));
+        return cob_cancel_check(cancel);
+    }
+    return g_steal_pointer(&solve->err);
+}
+
+struct cob_error *cob_solver_solve(const struct cob_solver_request *request,
+    struct cob_cancel *cancel, struct cob_solver_result **ret_result)
+{
+    int last = request->graph->result.vertex;
+    struct solve solve;
+
+    if (last < 0) {
+        *ret_result = NULL;
+        return NULL;
+    }
+    struct cob_error *err = solve_init(&solve, request, cancel);
+    if (!err)
+        err = run_to_the_end(&solve, cancel, &solve.steps[last]);
+    if (!err)
+        *ret_result =
+            solve.steps[last].result ? cob_solver_result_ref(solve.steps[last].result) : NULL;
+    solve_done(&solve);
+    return err;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The solver: walks a build graph from its result back, and runs what no earlier build has run.
+ *
+ * A vertex has two cache keys. Its *definition key* is made of its op and its inputs' definition
+ * keys: known before anything runs. Its *result key* is made of its op and what its inputs turned
+ * out to be: the identity of a result, or, where an op takes only files from an input (COPY), the
+ * digest of those files. A definition key that hits ends the matter, for the vertex and all before
+ * it; else the inputs are solved and the result key is asked.
+ *
+ *              demanded                  all inputs done                no record
+ *     KEYING ----------> (definition key) ------------> (result key) ------------> RUNNING
+ *                             | hit                          | hit                   |
+ *                             v                              v                       v
+ *                            DONE  <------------------------DONE                    DONE
+ *
+ * A source that cannot be named before it is read (the build context) has no key of its own: it is
+ * solved first, and the files that a vertex takes from it are part of that vertex's definition key.
+ *
+ * A vertex that must ignore the cache is run, and what follows from it does not trust definition
+ * keys, only results.
+ *
+ * It knows no file system and no network: what a vertex means is said by a table of ops, what was
+ * done before by an index, and what happens is told to an observer.
+ *
+ * threads:  cob_solver_solve() may run in several threads, each with a graph of its own; the tables
+ *           are called from many threads at a time.
+ * spec:     BuildKit docs/dev/solver.md; solver/jobs.go. There a definition key's record may still
+ *           be used after a step before it ran with no-cache; here not.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "build/event.h"
+#include "lang/llb/llb.h"
+#include "util/cancel.h"
+
+/* What a vertex gave. The solver hands it on and never looks inside. Shared and immutable. */
+struct cob_solver_result {
+    int refs;                    /* atomic */
+    char *id;                    /* its identity in result keys; equal ids are equal results */
+    void *data;                  /* the ops' own */
+    void (*release)(void *data); /* NULL: nothing to release */
+};
+
+/* id: copied. data: taken. */
+struct cob_solver_result *cob_solver_result_new(
+    const char *id, void *data, void (*release)(void *data));
+struct cob_solver_result *cob_solver_result_ref(struct cob_solver_result *result);
+void cob_solver_result_unref(struct cob_solver_result *result);
+COB_AUTOPTR(cob_solver_result, cob_solver_result_unref)
+
+/* How a vertex is keyed. */
+struct cob_solver_key {
+    char *digest; /* of the op less its inputs; NULL: solve the vertex before its users' keys */
+    uint64_t
+        by_content; /* bit i: of input i it takes only files, and their digest may stand for it */
+};
+
+/* What the vertices of a graph mean. */
+struct cob_solver_ops {
+    void *arg;
+
+    /* Says how a vertex is keyed. Does no I/O. */
+    struct cob_error *(*key)(
+        void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+
+    /* Digests the files that a vertex takes from its input number `input`. */
+    struct cob_error *(*content)(void *arg, const struct cob_llb_vertex *vertex, size_t input,
+        struct cob_solver_result *from, struct cob_cancel *cancel, char **ret_digest);
+
+    /* Runs a vertex. inputs: one a vertex input, borrowed; NULL is scratch.
+     * ret_result: the caller's. */
+    struct cob_error *(*run)(void *arg, const struct cob_llb_vertex *vertex,
+        struct cob_solver_result *const *inputs, struct cob_cancel *cancel,
+        struct cob_solver_result **ret_result);
+};
+
+/* What one execution leaves for later builds. */
+struct cob_solver_record {
+    const char *definition_key;
+    const char *result_key; /* NULL: the vertex has no inputs that a result key could be made of */
+    const char *name;       /* of the vertex */
+    const json_t *ingredients; /* what the keys were made of, so that a miss can be explained */
+    struct cob_solver_result *result;
+};
+
+/* What earlier builds did. */
+struct cob_solver_index {
+    void *arg;
+
+    /* ret_result: the caller's; NULL when there is no such record. */
+    struct cob_error *(*lookup)(void *arg, const char *key, struct cob_solver_result **ret_result);
+
+    /* Keeps a record under both keys, in place of what was there. */
+    struct cob_error *(*save)(void *arg, const struct cob_solver_record *record);
+
+    /* Excludes others, in all processes, from running what has this key.
+     * ret_lock: NULL when somebody else does so now. */
+    struct cob_error *(*try_lock)(void *arg, const char *key, void **ret_lock);
+    void (*unlock)(void *arg, void *lock);
+};
+
+struct cob_solver_request {
+    const struct cob_llb_graph *graph;
+    const struct cob_solver_ops *ops;
+    const struct cob_solver_index *index;
+    const struct cob_observer *observer;
+    unsigned n_parallel; /* vertices at a time; 0: four a core, at least eight */
+};
+
+/*
+ * Solve the graph's result.
+ *
+ * A failing vertex stops the others; the error is the first one's, with the vertex's place in the
+ * user's file.
+ *
+ * ret_result:  the caller's; NULL for a graph whose result is scratch.
+ * errors:      COB_CANCELLED when `cancel` was set; what the ops and the index say.
+ */
+COB_RESULT struct cob_error *cob_solver_solve(const struct cob_solver_request *request,
+    struct cob_cancel *cancel, struct cob_solver_result **ret_result);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dockerfiles: bytes -> instructions and stages -> the LLB and the image config of one target.
+ *
+ *     bytes --cob_dockerfile_parse()--> cob_dockerfile --cob_dockerfile_to_llb()--> definition
+ *                                             |                     ^                + config
+ *                                cob_dockerfile_images() --> engine resolves them
+ *
+ * Nothing here does I/O: what a base image is, the caller says through a cob_image_resolver. Every
+ * error that a user can cause is COB_INVALID, quotes the Dockerfile's lines, and has BuildKit's
+ * words. What is parsed but not carried out yet is COB_UNIMPLEMENTED.
+ *
+ * threads:  a parsed Dockerfile is immutable and may be shared; the functions are free.
+ * spec:     BuildKit docs/reference.md; frontend/dockerfile for what that leaves open.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "util/error.h"
+
+struct cob_llb_definition; /* lang/llb/llb.h */
+
+/* A parsed Dockerfile. One owner; cob_dockerfile_free() frees all that hangs below it. */
+struct cob_dockerfile;
+
+/*
+ * Parse a whole file.
+ *
+ * file:    kept by reference, for errors.
+ * errors:  COB_INVALID, at its line: "dockerfile parse error on line 3: unknown instruction: RUNN
+ *          (did you mean RUN?)"; COB_EXHAUSTED past COB_LIMIT_DOCKERFILE_BYTES.
+ */
+COB_RESULT struct cob_error *cob_dockerfile_parse(
+    struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile);
+void cob_dockerfile_free(struct cob_dockerfile *dockerfile);
+COB_AUTOPTR(cob_dockerfile, cob_dockerfile_free)
+
+/* Stages from first to last; a name is NULL where FROM gives none. Borrowed from the Dockerfile. */
+size_t cob_dockerfile_n_stages(const struct cob_dockerfile *dockerfile);
+const char *cob_dockerfile_stage_name(const struct cob_dockerfile *dockerfile, size_t index);
+
+/* What asks for the image config of a base image. */
+struct cob_image_resolver {
+    void *arg;
+    /*
+     * ref:         normalized, as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
+     * platform:    "linux/amd64", "linux/arm/v7".
+     * ret_digest:  of its manifest or index, "sha256:..."; the caller g_free()s it; NULL: unknown,
+     *              the reference stays as it is.
+     * ret_config:  the image config's JSON; the caller unrefs it.
+     */
+    struct cob_error *(*resolve)(
+        void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config);
+};
+
+/* What to build, and how; zero is the default of everything. All borrowed. */
+struct cob_dockerfile_request {
+    const char *target;          /* stage name or number; NULL: the last stage */
+    GHashTable *build_args;      /* name -> value, both char *; NULL: none */
+    GHashTable *labels;          /* name -> value, set on top of those of the Dockerfile */
+    const char *target_platform; /* "linux/arm64"; NULL: the build platform */
+    const char *build_platform;  /* where steps run; NULL: linux/amd64 or what cob was built for */
+    bool is_multi_platform;      /* names begin with the platform: "[linux/arm64 1/3] RUN ..." */
+    bool is_no_cache;            /* for every stage */
+    const char *const *no_cache_stages; /* NULL-terminated; NULL: none */
+    const char *network;                /* "default", "none", "host"; NULL: default */
+    const char *hostname;               /* NULL: the executor's */
+    const char *cache_mount_namespace;  /* before the "/" of every cache mount's id; NULL: "" */
+    const char *context_session;        /* local.session of the build context; NULL: not set */
+};
+
+/* A base image that a target needs. */
+struct cob_dockerfile_image {
+    char *ref;              /* normalized */
+    char *platform;         /* "linux/amd64" */
+    struct cob_range range; /* the line that names it */
+};
+
+/* List the images that the target's stages begin with or copy from, each (ref, platform) once, in
+ * the order of the file.
+ * ret_images: of struct cob_dockerfile_image *, with a free function; the caller unrefs it.
+ * errors:     those of cob_dockerfile_to_llb() up to there: unknown target, cycles, bad names. */
+COB_RESULT struct cob_error *cob_dockerfile_images(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, GPtrArray **ret_images);
+
+/* What is odd, but no error. */
+struct cob_dockerfile_warning {
+    const char *rule; /* "LegacyKeyValueFormat"; static */
+    char *text;       /* "... (line 3)" is left to who shows it */
+    struct cob_range range;
+};
+
+struct cob_dockerfile_result {
+    struct cob_llb_definition *definition; /* its result is the target's root file system */
+    GBytes *config;                        /* the image config's JSON: history without times, */
+                                           /* rootfs with no diff ids: exporters add both */
+    GPtrArray *warnings;                   /* struct cob_dockerfile_warning *, owned */
+};
+
+/*
+ * Convert the target to LLB and its image config. Stages that it does not need are not looked at.
+ *
+ * resolver:  asked for the images of cob_dockerfile_images(), one call each.
+ * ret:       untouched on failure, else the caller's: cob_dockerfile_result_done().
+ * errors:    COB_INVALID and COB_UNIMPLEMENTED at their line; the resolver's, at the FROM.
+ */
+COB_RESULT struct cob_error *cob_dockerfile_to_llb(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver,
+    struct cob_dockerfile_result *ret);
+void cob_dockerfile_result_done(struct cob_dockerfile_result *result);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "lang/dockerfile/dockerfile_instructions.h"
+
+static const char *name_of(const struct dockerfile_instruction *instruction)
+{
+    return dockerfile_instruction_specs[instruction->kind].name;
+}
+
+static struct cob_error *fail_no_argument(const struct dockerfile_instruction *instruction)
+{
+    return cob_fail(COB_INVALID, "%s requires at least one argument", name_of(instruction));
+}
+
+static struct cob_error *check_keys(const struct dockerfile_instruction *instruction)
+{
+    if (instruction->pairs->len == 0)
+        return fail_no_argument(instruction);
+    for (guint i = 0; i < instruction->pairs->len; i++) {
+        const struct dockerfile_pair *pair = g_ptr_array_index(instruction->pairs, i);
+
+        if (!*pair->key)
+            return cob_fail(COB_INVALID, "%s names can not be blank", name_of(instruction));
+    }
+    return NULL;
+}
+
+struct cob_error *dockerfile_fill_arg(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    (void)dockerfile;
+    return check_keys(instruction);
+}
+
+struct cob_error *dockerfile_fill_pairs(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    COB_TRY(check_keys(instruction));
+    const struct dockerfile_pair *first = g_ptr_array_index(instruction->pairs, 0);
+
+    if (first->is_legacy)
+        dockerfile_warn(dockerfile->warnings, "LegacyKeyValueFormat", instruction->range,
+            g_strdup_printf(
+                "\"%s key=value\" should be used instead of legacy \"%s key value\" format",
+                name_of(instruction), name_of(instruction)));
+    return NULL;
+}
+
+struct cob_error *dockerfile_fill_one_word(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    if (instruction->words->len != 1)
+        return cob_fail(COB_INVALID, "%s requires exactly one argument", name_of(instruction));
+    if (instruction->kind == DOCKERFILE_MAINTAINER)
+        dockerfile_warn(dockerfile->warnings, "MaintainerDeprecated", instruction->range,
+            g_strdup("Maintainer instruction is deprecated in favor of using label"));
+    return NULL;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct cob_error *dockerfile_fill_expose(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    (void)dockerfile;
+    if (instruction->words->len == 0)
+        return fail_no_argument(instruction);
+    g_ptr_array_sort(instruction->words, compare_words);
+    return NULL;
+}
+
+struct cob_error *dockerfile_fill_volume(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    (void)dockerfile;
+    if (instruction->words->len == 0)
+        return fail_no_argument(instruction);
+    for (guint i = 0; i < instruction->words->len; i++) {
+        char *trimmed = dockerfile_trim(g_ptr_array_index(instruction->words, i));
+
+        g_free(g_ptr_array_index(instruction->words, i));
+        g_ptr_array_index(instruction->words, i) = trimmed;
+        if (!*trimmed)
+            return cob_fail(COB_INVALID, "VOLUME specified can not be an empty string");
+    }
+    return NULL;
+}
+
+struct cob_error *dockerfile_fill_shell(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    (void)dockerfile;
+    if (instruction->command.words->len == 0)
+        return fail_no_argument(instruction);
+    if (!instruction->command.is_json)
+        return cob_fail(COB_INVALID, "SHELL requires the arguments to be in JSON form");
+    return NULL;
+}
+
+/* spec: BuildKit parse.go, validStageName. */
+static bool is_stage_name(const char *name)
+{
+    return *name >= 'a' && *name <= 'z' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name);
+}
+
+static void warn_casing(GPtrArray *warnings, const struct dockerfile_instruction *instruction)
+{
+    const char *as = g_ptr_array_index(instruction->words, 1);
+    const char *name = g_ptr_array_index(instruction->words, 2);
+    g_autofree char *lower_word = g_ascii_strdown(instruction->word, -1);
+    g_autofree char *upper_word = g_ascii_strup(instruction->word, -1);
+    bool is_lower = strcmp(lower_word, instruction->word) == 0;
+    bool is_upper = strcmp(upper_word, instruction->word) == 0;
+    g_autofree char *want_as = is_lower ? g_ascii_strdown(as, -1) : g_ascii_strup(as, -1);
+
+    if (strcmp(name, instruction->from.stage_name) != 0)
+        dockerfile_warn(warnings, "StageNameCasing", instruction->range,
+            g_strdup_printf("Stage name '%s' should be lowercase", name));
+    if ((is_lower || is_upper) && strcmp(as, want_as) != 0)
+        dockerfile_warn(warnings, "FromAsCasing", instruction->range,
+            g_strdup_printf("'%s' and '%s' keywords' casing do not match", as, instruction->word));
+}
+
+struct cob_error *dockerfile_fill_from(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    struct dockerfile_from *from = &instruction->from;
+    GPtrArray *words = instruction->words;
+    bool has_name = words->len == 3 && g_ascii_strcasecmp(g_ptr_array_index(words, 1), "as") == 0;
+
+    if (words->len != 1 && !has_name)
+        return cob_fail(COB_INVALID, "FROM requires either one or three arguments");
+    *from = (struct dockerfile_from){
+        .base = g_strdup(g_ptr_array_index(words, 0)),
+        .platform = g_strdup(dockerfile_flag_text(instruction, "platform")),
+        .stage_name = has_name ? g_ascii_strdown(g_ptr_array_index(words, 2), -1) : NULL,
+    };
+    if (!has_name)
+        return NULL;
+    if (!is_stage_name(from->stage_name))
+        return cob_fail(COB_INVALID,
+            "invalid name for build stage: \"%s\", name can't start with a number or contain "
+            "symbols",
+            (char *)g_ptr_array_index(words, 2));
+    warn_casing(dockerfile->warnings, instruction);
+    return NULL;
+}
+
+/* The trigger as it goes into the image: with its here-documents, so that it can be read again. */
+static char *trigger_text(const struct dockerfile_instruction *instruction)
+{
+    const char *line = instruction->text + strlen(instruction->word);
+    GString *text = g_string_new(line + strspn(line, "\t\v\f\r "));
+
+    for (guint i = 0; i < instruction->heredocs->len; i++) {
+        const struct dockerfile_heredoc *heredoc = g_ptr_array_index(instruction->heredocs, i);
+
+        g_string_append_printf(text, "\n%s%s", heredoc->content, heredoc->name);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* Parse the trigger as a Dockerfile of one line: what is wrong with it is better said now than to
+ * those who build upon the image. */
+static struct cob_error *check_trigger(struct cob_dockerfile *dockerfile, const char *trigger)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new(trigger, strlen(trigger));
+    g_autoptr(cob_srcfile) file = cob_srcfile_new("ONBUILD", bytes);
+    g_autoptr(dockerfile_instruction) instruction = NULL;
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free);
+    struct cob_dockerfile inner = {
+        .file = file, .escape = dockerfile->escape, .warnings = warnings};
+    struct dockerfile_lexer lexer;
+    struct cob_range range;
+    g_autofree char *line = NULL;
+
+    dockerfile_lexer_init(&lexer, &inner);
+    lexer.is_past_directives = true;
+    struct cob_error *err = dockerfile_lexer_next(&lexer, &line, &range);
+    if (!err && line)
+        err = dockerfile_instruction_new(&lexer, line, range, &instruction);
+    dockerfile_lexer_done(&lexer);
+    if (!err)
+        return NULL;
+
+    /* The place is one in the trigger; only the text is of use here. */
+    g_autofree char *text = cob_error_text(err);
+    const char *message = strstr(text, "ERROR: ");
+    const char *detail = message ? strstr(message, "on line 1: ") : NULL;
+    enum cob_code code = cob_error_code(err);
+
+    cob_error_free(err);
+    message = detail ? detail + strlen("on line 1: ") : message + strlen("ERROR: ");
+    g_strchomp(text);
+    return cob_fail(code, "%s", message);
+}
+
+struct cob_error *dockerfile_fill_onbuild(
+    struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
+{
+    struct dockerfile_split split;
+
+    if (instruction->words->len == 0)
+        return fail_no_argument(instruction);
+    dockerfile_split_line(g_ptr_array_index(instruction->words, 0), dockerfile->escape, &split);
+    g_autofree char *word = g_ascii_strup(split.word, -1);
+    dockerfile_split_done(&split);
+    if (strcmp(word, "ONBUILD") == 0)
+        return cob_fail(COB_INVALID, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+    if (strcmp(word, "MAINTAINER") == 0 || strcmp(word, "FROM") == 0)
+        return cob_fail(COB_INVALID, "%s isn't allowed as an ONBUILD trigger", word);
+    instruction->trigger = trigger_text(instruction);
+    return check_trigger(dockerfile, instruction->trigger);
+}

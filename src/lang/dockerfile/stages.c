@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "lang/dockerfile/dockerfile_plan.h"
+
+static void step_free(void *data)
+{
+    struct dockerfile_step *step = data;
+
+    g_clear_pointer(&step->sources, g_ptr_array_unref);
+    g_free(step);
+}
+
+static void node_free(void *data)
+{
+    struct dockerfile_node *node = data;
+
+    g_free(node->name);
+    g_free(node->base_name);
+    cob_platform_free(node->platform);
+    g_ptr_array_unref(node->steps);
+    g_array_unref(node->needs);
+    g_free(node);
+}
+
+void dockerfile_plan_free(struct dockerfile_plan *plan)
+{
+    if (!plan)
+        return;
+    cob_platform_free(plan->build_platform);
+    cob_platform_free(plan->target_platform);
+    dockerfile_vars_free(plan->global_args);
+    g_ptr_array_unref(plan->nodes);
+    g_hash_table_unref(plan->stages);
+    g_free(plan);
+}
+
+const char *dockerfile_build_arg(const struct cob_dockerfile_request *request, const char *name)
+{
+    return request->build_args ? g_hash_table_lookup(request->build_args, name) : NULL;
+}
+
+struct dockerfile_node *dockerfile_plan_add(struct dockerfile_plan *plan,
+    const struct dockerfile_stage *stage, char *base_name, struct cob_range range)
+{
+    struct dockerfile_node *node = g_new(struct dockerfile_node, 1);
+
+    *node = (struct dockerfile_node){
+        .index = plan->nodes->len,
+        .stage = stage,
+        .base_name = base_name,
+        .range = range,
+        .steps = g_ptr_array_new_with_free_func(step_free),
+        .needs = g_array_new(FALSE, FALSE, sizeof(struct dockerfile_need)),
+    };
+    g_ptr_array_add(plan->nodes, node);
+    return node;
+}
+
+struct dockerfile_node *dockerfile_plan_find(const struct dockerfile_plan *plan, const char *name)
+{
+    g_autofree char *lower = g_ascii_strdown(name, -1);
+
+    return g_hash_table_lookup(plan->stages, lower);
+}
+
+const char **dockerfile_plan_names(const struct dockerfile_plan *plan)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (guint i = 0; i < plan->nodes->len; i++) {
+        const struct dockerfile_node *node = g_ptr_array_index(plan->nodes, i);
+
+        if (node->stage && node->stage->from->from.stage_name)
+            g_ptr_array_add(names, node->stage->from->from.stage_name);
+    }
+    g_ptr_array_add(names, NULL);
+    return (const char **)g_ptr_array_steal(names, NULL);
+}
+
+/* The machine that cob was built for: its own by default. */
+static const char *machine(void)
+{
+#if defined(__aarch64__)
+    return "aarch64";
+#elif defined(__arm__)
+    return "armv7l";
+#elif defined(__riscv)
+    return "riscv64";
+#elif defined(__powerpc64__)
+    return "ppc64le";
+#elif defined(__s390x__)
+    return "s390x";
+#else
+    return "x86_64";
+#endif
+}
+
+static struct cob_error *read_platforms(struct dockerfile_plan *plan)
+{
+    const struct cob_dockerfile_request *request = plan->request;
+    g_autoptr(cob_platform) host = cob_platform_of_machine(machine());
+    const char *build = request->build_platform ? request->build_platform : "local";
+    const char *target = request->target_platform ? request->target_platform : "local";
+
+    COB_TRY(cob_platform_parse(build, host, &plan->build_platform));
+    return cob_platform_parse(target, plan->build_platform, &plan->target_platform);
+}
+
+static void set_global(struct dockerfile_plan *plan, const char *name, const char *value)
+{
+    const char *given = dockerfile_build_arg(plan->request, name);
+
+    dockerfile_vars_set(plan->global_args, name, given ? given : value);
+}
+
+/* The arguments that are there without an ARG.
+ * spec: BuildKit dockerfile2llb/platform.go, defaultArgs. */
+static void set_platform_args(struct dockerfile_plan *plan)
+{
+    const struct cob_platform *build = plan->build_platform, *target = plan->target_platform;
+    GPtrArray *stages = plan->dockerfile->stages;
+    const struct dockerfile_stage *last = g_ptr_array_index(stages, stages->len - 1);
+    const char *stage = plan->request->target ? plan->request->target : last->from->from.stage_name;
+    g_autofree char *build_text = cob_platform_text(build);
+    g_autofree char *target_text = cob_platform_text(target);
+
+    set_global(plan, "BUILDPLATFORM", build_text);
+    set_global(plan, "BUILDOS", build->os);
+    set_global(plan, "BUILDOSVERSION", build->os_version);
+    set_global(plan, "BUILDARCH", build->arch);
+    set_global(plan, "BUILDVARIANT", build->variant);
+    set_global(plan, "TARGETPLATFORM", target_text);
+    set_global(plan, "TARGETOS", target->os);
+    set_global(plan, "TARGETOSVERSION", target->os_version);
+    set_global(plan, "TARGETARCH", target->arch);
+    set_global(plan, "TARGETVARIANT", target->variant);
+    set_global(plan, "TARGETSTAGE", stage && *stage ? stage : "default");
+}
+
+static struct dockerfile_expander global_expander(const struct dockerfile_plan *plan)
+{
+    return (struct dockerfile_expander){
+        .env = dockerfile_vars_env(plan->global_args), .escape = plan->dockerfile->escape};
+}
+
+static struct cob_error *set_global_args(
+    struct dockerfile_plan *plan, const struct dockerfile_instruction *arg)
+{
+    struct dockerfile_expander expander = global_expander(plan);
+
+    for (guint i = 0; i < arg->pairs->len; i++) {
+        const struct dockerfile_pair *pair = g_ptr_array_index(arg->pairs, i);
+        const char *given = dockerfile_build_arg(plan->request, pair->key);
+        g_autofree char *value = NULL;
+
+        if (!given && pair->value)
+            COB_TRY(dockerfile_expand(&expander, pair->value, &value));
+        if (given || value)
+            dockerfile_vars_set(plan->global_args, pair->key, given ? given : value);
+    }
+    return NULL;
+}
+
+static bool is_ignoring_cache(
+    const struct cob_dockerfile_request *request, const char *stage_name)
+{
+    if (request->is_no_cache)
+        return true;
+    for (size_t i = 0; request->no_cache_stages && request->no_cache_stages[i]; i++) {
+        if (stage_name && g_ascii_strcasecmp(request->no_cache_stages[i], stage_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Does progress give the step a number? */
+static bool is_numbered(const struct dockerfile_instruction *instruction)
+{
+    return instruction->kind == DOCKERFILE_ADD || instruction->kind == DOCKERFILE_COPY ||
+        instruction->kind == DOCKERFILE_RUN || instruction->kind == DOCKERFILE_WORKDIR;
+}
+
+static struct cob_error *read_platform(struct dockerfile_plan *plan, struct dockerfile_node *node)
+{
+    const char *text = node->stage->from->from.platform;
+    struct dockerfile_expander expander = global_expander(plan);
+    g_autofree char *value = NULL;
+
+    if (!text || !*text)
+        return NULL;
+    COB_TRY(cob_wrap(dockerfile_expand(&expander, text, &value),
+        "failed to process arguments for platform %s", text));
+    if (!*value)
+        return cob_fail(COB_INVALID, "empty platform value from expression %s", text);
+    return cob_wrap(cob_platform_parse(value, plan->build_platform, &node->platform),
+        "failed to parse platform %s", text);
+}
+
+/* An earlier stage by its number: cob takes one for FROM as for COPY --from. */
+static struct dockerfile_node *find_by_number(const struct dockerfile_plan *plan, const char *text)
+{
+    guint64 number;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32, &number, NULL) ||
+        number >= plan->nodes->len)
+        return NULL;
+    return g_ptr_array_index(plan->nodes, (guint)number);
+}
+
+static struct cob_error *add_stage(
+    struct dockerfile_plan *plan, const struct dockerfile_stage *stage)
+{
+    const struct dockerfile_from *from = &stage->from->from;
+    struct dockerfile_expander expander = global_expander(plan);
+    char *base_name = NULL;
+    struct dockerfile_node *base;
+
+    COB_TRY(dockerfile_expand(&expander, from->base, &base_name));
+    if (!*base_name) {
+        g_free(base_name);
+        return cob_fail(COB_INVALID, "base name (%s) should not be blank", from->base);
+    }
+    base = dockerfile_plan_find(plan, base_name);
+    if (!base)
+        base = find_by_number(plan, base_name);
+    struct dockerfile_node *node =
+        dockerfile_plan_add(plan, stage, base_name, stage->from->range);
+    node->base = base;
+    node->is_scratch = !base && strcmp(base_name, "scratch") == 0;
+    node->is_ignoring_cache = is_ignoring_cache(plan->request, from->stage_name);
+    node->n_numbered = !base && !node->is_scratch;
+    node->name = from->stage_name ? g_strdup(from->stage_name)
+                                  : g_strdup_printf("stage-%zu", node->index);
+    if (from->stage_name)
+        g_hash_table_insert(plan->stages, from->stage_name, node);
+    for (guint i = 0; i < stage->instructions->len; i++)
+        node->n_numbered += is_numbered(g_ptr_array_index(stage->instructions, i));
+    return read_platform(plan, node);
+}
+
+static struct cob_error *find_target(struct dockerfile_plan *plan)
+{
+    const char *target = plan->request->target;
+
+    if (!target || !*target) {
+        plan->target = g_ptr_array_index(plan->nodes, plan->nodes->len - 1);
+        return NULL;
+    }
+    plan->target = dockerfile_plan_find(plan, target);
+    if (!plan->target)
+        plan->target = find_by_number(plan, target);
+    if (plan->target)
+        return NULL;
+    g_autofree const char **names = dockerfile_plan_names(plan);
+    return dockerfile_fail_suggesting(
+        target, names, "target stage \"%s\" could not be found", target);
+}
+
+static struct cob_error *read_stages(struct dockerfile_plan *plan)
+{
+    const struct cob_dockerfile *dockerfile = plan->dockerfile;
+
+    for (guint i = 0; i < dockerfile->global_args->len; i++) {
+        const struct dockerfile_instruction *arg = g_ptr_array_index(dockerfile->global_args, i);
+
+        COB_TRY(cob_error_at(set_global_args(plan, arg), dockerfile->file, arg->range));
+    }
+    for (guint i = 0; i < dockerfile->stages->len; i++) {
+        const struct dockerfile_stage *stage = g_ptr_array_index(dockerfile->stages, i);
+
+        COB_TRY(cob_error_at(add_stage(plan, stage), dockerfile->file, stage->from->range));
+    }
+    return NULL;
+}
+
+struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, struct dockerfile_plan **ret_plan)
+{
+    g_autoptr(dockerfile_plan) plan = g_new(struct dockerfile_plan, 1);
+
+    *plan = (struct dockerfile_plan){
+        .dockerfile = dockerfile,
+        .request = request,
+        .global_args = dockerfile_vars_new(),
+        .nodes = g_ptr_array_new_with_free_func(node_free),
+        .stages = g_hash_table_new(g_str_hash, g_str_equal),
+    };
+    COB_TRY(read_platforms(plan));
+    set_platform_args(plan);
+    COB_TRY(read_stages(plan));
+    COB_TRY(find_target(plan));
+    COB_TRY(dockerfile_plan_tie(plan));
+    *ret_plan = g_steal_pointer(&plan);
+    return NULL;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/registry/exchange.h"
+
+#include <string.h>
+
+#include "util/json.h"
+#include "util/limits.h"
+
+#define MAX_MESSAGE_BYTES 300
+
+/* One try of an exchange. */
+struct attempt {
+    const struct exchange *exchange;
+    struct web_url *first; /* at the registry */
+    struct web_url *url;   /* where it is now, after redirects */
+    char *authorization;   /* for the origin of `first` alone */
+    unsigned n_redirects;
+};
+
+static void attempt_done(struct attempt *attempt)
+{
+    registry_url_free(attempt->first);
+    registry_url_free(attempt->url);
+    g_free(attempt->authorization);
+}
+
+static void restart_response(struct http_response *response)
+{
+    registry_http_response_done(response);
+    registry_http_response_init(response);
+}
+
+static struct cob_error *send_request(struct attempt *attempt, struct http_response *response)
+{
+    const struct exchange *exchange = attempt->exchange;
+    const struct exchange_tools *tools = exchange->tools;
+    bool is_home = strcmp(attempt->url->origin, attempt->first->origin) == 0;
+    const struct server_config *server = exchange->server;
+
+    if (!is_home)
+        COB_TRY(registry_servers_get(tools->servers, attempt->url->server, &server));
+    struct http_request request = {.url = attempt->url,
+        .server = server,
+        .accept = exchange->accept,
+        .authorization = is_home ? attempt->authorization : NULL,
+        .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
+        .max_body = exchange->max_body,
+        .on_body = exchange->on_body,
+        .arg = exchange->arg};
+    restart_response(response);
+    return registry_http_send(tools->pool, &request, exchange->cancel, response);
+}
+
+static struct cob_error *check_redirect(const struct attempt *attempt, const struct web_url *to)
+{
+    const struct web_url *from = attempt->url;
+    const char *home = attempt->exchange->server->address;
+
+    if (from->is_https && !to->is_https)
+        return cob_fail(COB_DENIED, "it leads from https to http");
+    if (registry_host_is_private(to->host) && from->is_https && !registry_host_is_private(home))
+        return cob_fail(COB_DENIED, "a public registry may not point to a private address");
+    return NULL;
+}
+
+static struct cob_error *go_to(struct attempt *attempt, const char *location)
+{
+    g_autoptr(web_url) to = NULL;
+
+    if (++attempt->n_redirects > COB_LIMIT_HTTP_REDIRECTS)
+        return cob_fail(COB_EXHAUSTED, "more than %d in a row", COB_LIMIT_HTTP_REDIRECTS);
+    COB_TRY(registry_url_parse(attempt->exchange->tools->api, attempt->url->text, location, &to));
+    COB_TRY(check_redirect(attempt, to));
+    registry_url_free(attempt->url);
+    attempt->url = g_steal_pointer(&to);
+    return NULL;
+}
+
+static bool is_redirect(const struct http_response *response)
+{
+    long status = response->status;
+
+    return response->fate == HTTP_ANSWERED && response->location &&
+           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
+}
+
+static struct cob_error *follow(struct attempt *attempt, struct http_response *response)
+{
+    COB_TRY(send_request(attempt, response));
+    while (is_redirect(response)) {
+        g_autofree char *location = g_strdup(response->location);
+
+        COB_TRY(cob_wrap(go_to(attempt, location), "redirect to %.*s",
+            (int)MIN(strcspn(location, "?"), 200U), location));
+        COB_TRY(send_request(attempt, response));
+    }
+    return NULL;
+}
+
+/* Begin at the registry's own URL. */
+static struct cob_error *begin(struct attempt *attempt)
+{
+    const struct exchange *exchange = attempt->exchange;
+    const struct curl_api *api = exchange->tools->api;
+
+    g_clear_pointer(&attempt->first, registry_url_free);
+    g_clear_pointer(&attempt->url, registry_url_free);
+    attempt->n_redirects = 0;
+    COB_TRY(registry_url_parse(api, NULL, exchange->url, &attempt->first));
+    return registry_url_parse(api, NULL, exchange->url, &attempt->url);
+}
+
+/* A realm that is out of order for now makes the whole try one that may be repeated. */
+static struct cob_error *authorize(struct attempt *attempt, struct http_response *response)
+{
+    const struct exchange *exchange = attempt->exchange;
+    g_autoptr(GPtrArray) challenges = g_ptr_array_ref(response->challenges);
+
+    g_clear_pointer(&attempt->authorization, g_free);
+    struct cob_error *err = registry_token_get(exchange->tools->tokens, exchange->server,
+        exchange->repository, challenges, exchange->cancel, &attempt->authorization);
+    if (!err || cob_error_code(err) != COB_UNAVAILABLE)
+        return err;
+    response->fate = HTTP_BROKEN;
+    response->why = err;
+    return NULL;
+}
+
+/* Once through: with what is known, and after a 401 with what was learnt from it. */
+static struct cob_error *try_once(const struct exchange *exchange, struct http_response *response)
+{
+    struct attempt attempt = {.exchange = exchange,
+        .authorization =
+            registry_token_known(exchange->tools->tokens, exchange->server, exchange->repository)};
+    struct cob_error *err = begin(&attempt);
+
+    if (!err)
+        err = follow(&attempt, response);
+    bool is_asked = !err && response->fate == HTTP_ANSWERED && response->status == 401 &&
+                    strcmp(attempt.url->origin, attempt.first->origin) == 0;
+    if (is_asked)
+        err = authorize(&attempt, response);
+    if (!err && is_asked && attempt.authorization)
+        err = begin(&attempt);
+    if (!err && is_asked && attempt.authorization)
+        err = follow(&attempt, response);
+    attempt_done(&attempt);
+    return err;
+}
+
+char *registry_server_message(const struct http_response *response)
+{
+    json_auto_t *json = NULL;
+    json_t *errors = NULL;
+    const char *code = NULL, *message = NULL;
+    g_autoptr(cob_error) err = NULL;
+
+    if (!response->body || response->body->len == 0)
+        return g_strdup("");
+    err = cob_json_parse(response->body->data, response->body->len, "error body", &json);
+    if (!err)
+        err = cob_json_get_container(json, "errors", JSON_ARRAY, &errors);
+    const json_t *first = errors ? json_array_get(errors, 0) : NULL;
+    if (!err && first)
+        err = cob_json_get_text(first, "code", &code);
+    if (!err && first)
+        err = cob_json_get_text(first, "message", &message);
+    if (err || (!code && !message))
+        return g_strdup("");
+    return g_strdup_printf(": server message: %.*s%s%.*s", MAX_MESSAGE_BYTES, code ? code : "",
+        code && message ? ": " : "", MAX_MESSAGE_BYTES, message ? message : "");
+}
+
+static struct cob_error *give_up(const struct exchange *exchange, struct http_response *response)
+{
+    g_autofree char *message = registry_server_message(response);
+
+    if (response->why)
+        return g_steal_pointer(&response->why);
+    if (response->status == 429)
+        return cob_fail(
+            COB_UNAVAILABLE, "%s: 429 Too Many Requests%s", exchange->server->name, message);
+    return cob_fail(
+        COB_UNAVAILABLE, "%s: status %ld%s", exchange->server->name, response->status, message);
+}
+
+/* An answer that ends well, but before all was there, is as good as broken. */
+static void check_length(const struct exchange *exchange, struct http_response *response)
+{
+    bool is_body = response->status == 200 || response->status == 206;
+
+    if (response->fate != HTTP_ANSWERED || !is_body || !exchange->is_complete ||
+        exchange->is_complete(exchange->arg))
+        return;
+    response->fate = HTTP_BROKEN;
+    response->why =
+        cob_fail(COB_UNAVAILABLE, "%s: the answer is too short", exchange->server->name);
+}
+
+struct cob_error *registry_exchange(const struct exchange *exchange, struct http_response *response)
+{
+    struct retry retry = {.timing = exchange->tools->timing};
+    uint64_t n_before = 0;
+    bool is_again = true;
+
+    for (;;) {
+        COB_TRY(try_once(exchange, response));
+        check_length(exchange, response);
+        if (!registry_is_retryable(response))
+            return NULL;
+        if (exchange->is_complete && exchange->is_complete(exchange->arg))
+            return NULL;
+        uint64_t n_done = exchange->n_done ? exchange->n_done(exchange->arg) : 0;
+        if (n_done > n_before + COB_MIB) /* a server that gives a good piece each time is of use */
+            retry.n_failed = 0;
+        n_before = n_done;
+        COB_TRY(registry_retry_wait(
+            &retry, exchange->tools->api, response, exchange->cancel, &is_again));
+        if (!is_again)
+            return give_up(exchange, response);
+    }
+}

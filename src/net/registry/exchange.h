@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thing asked of one server, through what HTTP puts in between: 401, redirects, and failures
+ * that pass.
+ */
+#pragma once
+
+#include "net/registry/retry.h"
+#include "net/registry/token.h"
+
+/* What all exchanges share; borrowed. */
+struct exchange_tools {
+    const struct curl_api *api;
+    struct http_pool *pool;
+    struct server_table *servers;
+    struct token_cache *tokens;
+    const struct cob_registry_timing *timing;
+};
+
+/* What to ask of whom. All borrowed. */
+struct exchange {
+    const struct exchange_tools *tools;
+    const struct server_config *server;
+    const char *url;
+    const char *repository; /* for the token's scope */
+    const char *accept;
+    size_t max_body;
+    /* NULL: the body is kept. Called in each try with what that try brings. */
+    struct cob_error *(*on_body)(
+        void *arg, const struct http_response *response, const void *data, size_t len);
+    /* Where the next try is to begin: so many bytes are there already. NULL: at 0. */
+    uint64_t (*n_done)(void *arg);
+    /* Is all there, although the answer broke? NULL: never. */
+    bool (*is_complete)(void *arg);
+    void *arg;
+    struct cob_cancel *cancel;
+};
+
+/*
+ * Carry it out until there is an answer that stays, or tries run out.
+ *
+ * response:  initialised; the last answer, any status that is no redirect.
+ * errors:    COB_UNAVAILABLE when tries ran out, and the server's last word; what
+ *            registry_http_send() and registry_token_get() say; a redirect not to be followed.
+ */
+COB_RESULT struct cob_error *registry_exchange(
+    const struct exchange *exchange, struct http_response *response);
+
+/* What a registry says in an error body, " (CODE: message)" cut to a line, or "". The caller frees
+ * it. spec: distribution-spec, "Error Codes". */
+char *registry_server_message(const struct http_response *response);

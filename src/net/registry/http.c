@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/registry/http.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "net/registry/challenge.h"
+#include "util/limits.h"
+#include "util/log.h"
+
+#define MAX_IDLE 8
+#define POLL_MS 1000
+#define STALL_BYTES_PER_S 1024
+
+struct http_pool {
+    const struct curl_api *api;
+    const struct cob_registry_timing *timing;
+    GMutex lock;     /* guards idle */
+    GPtrArray *idle; /* of CURLM, each with its open connections */
+};
+
+/* One request under way. */
+struct transfer {
+    const struct curl_api *api;
+    const struct http_request *request;
+    struct http_response *response;
+    struct cob_error *err; /* what a callback met */
+    bool is_cut;           /* enough of an error's body was read */
+    size_t n_header_bytes; /* of this answer */
+    uint64_t n_bytes;      /* all that came in */
+    CURL *easy;
+    struct curl_slist *headers;
+    char why[CURL_ERROR_SIZE];
+};
+
+struct http_pool *registry_http_pool_new(
+    const struct curl_api *api, const struct cob_registry_timing *timing)
+{
+    struct http_pool *pool = g_new0(struct http_pool, 1);
+
+    pool->api = api;
+    pool->timing = timing;
+    g_mutex_init(&pool->lock);
+    pool->idle = g_ptr_array_new();
+    return pool;
+}
+
+void registry_http_pool_free(struct http_pool *pool)
+{
+    if (!pool)
+        return;
+    for (unsigned i = 0; i < pool->idle->len; i++)
+        pool->api->multi_cleanup(g_ptr_array_index(pool->idle, i));
+    g_ptr_array_unref(pool->idle);
+    g_mutex_clear(&pool->lock);
+    g_free(pool);
+}
+
+static CURLM *take_multi(struct http_pool *pool)
+{
+    CURLM *multi = NULL;
+
+    g_mutex_lock(&pool->lock);
+    if (pool->idle->len > 0)
+        multi = g_ptr_array_steal_index_fast(pool->idle, pool->idle->len - 1);
+    g_mutex_unlock(&pool->lock);
+    return multi ? multi : pool->api->multi_init();
+}
+
+static void give_multi_back(struct http_pool *pool, CURLM *multi)
+{
+    g_mutex_lock(&pool->lock);
+    if (pool->idle->len < MAX_IDLE)
+        g_ptr_array_add(pool->idle, g_steal_pointer(&multi));
+    g_mutex_unlock(&pool->lock);
+    if (multi)
+        pool->api->multi_cleanup(multi);
+}
+
+void registry_http_response_init(struct http_response *response)
+{
+    *response = (struct http_response){
+        .content_length = -1, .challenges = registry_challenges_new(), .body = g_byte_array_new()};
+}
+
+void registry_http_response_done(struct http_response *response)
+{
+    g_clear_pointer(&response->why, cob_error_free);
+    g_clear_pointer(&response->content_type, g_free);
+    g_clear_pointer(&response->content_range, g_free);
+    g_clear_pointer(&response->content_digest, g_free);
+    g_clear_pointer(&response->location, g_free);
+    g_clear_pointer(&response->retry_after, g_free);
+    g_clear_pointer(&response->challenges, g_ptr_array_unref);
+    g_clear_pointer(&response->body, g_byte_array_unref);
+}
+
+/* Forget the headers of an answer that only announced another one, such as 100 Continue. */
+static void begin_answer(struct transfer *transfer, const char *status_line)
+{
+    const char *space = strchr(status_line, ' ');
+
+    registry_http_response_done(transfer->response);
+    registry_http_response_init(transfer->response);
+    transfer->n_header_bytes = 0;
+    if (space)
+        transfer->response->status = (long)g_ascii_strtoull(space + 1, NULL, 10);
+}
+
+static void take_header(struct http_response *response, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        char **slot;
+    } kept[] = {
+        {"Content-Type", &response->content_type},
+        {"Content-Range", &response->content_range},
+        {"Docker-Content-Digest", &response->content_digest},
+        {"Location", &response->location},
+        {"Retry-After", &response->retry_after},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
+        if (g_ascii_strcasecmp(name, kept[i].name) != 0)
+            continue;
+        g_free(*kept[i].slot);
+        *kept[i].slot = g_strdup(value);
+    }
+    if (g_ascii_strcasecmp(name, "Content-Length") == 0)
+        g_ascii_string_to_signed(value, 10, 0, G_MAXINT64, &response->content_length, NULL);
+    if (g_ascii_strcasecmp(name, "WWW-Authenticate") == 0)
+        registry_challenge_parse(value, response->challenges);
+}
+
+static size_t on_header(char *data, size_t one, size_t len, void *arg)
+{
+    struct transfer *transfer = arg;
+    g_autofree char *line = g_strndup(data, len);
+
+    (void)one;
+    transfer->n_bytes += len;
+    if (g_str_has_prefix(line, "HTTP/"))
+        begin_answer(transfer, line);
+    transfer->n_header_bytes += len;
+    if (transfer->n_header_bytes > COB_LIMIT_HTTP_HEADER_BYTES) {
+        transfer->err = cob_fail(COB_EXHAUSTED,
+            "the headers of the answer are longer than %d bytes", (int)COB_LIMIT_HTTP_HEADER_BYTES);
+        return 0;
+    }
+    char *colon = strchr(line, ':');
+    if (colon) {
+        *colon = '\0';
+        take_header(transfer->response, line, g_strstrip(colon + 1));
+    }
+    return len;
+}
+
+/* Keep a body that is read as a whole. */
+static struct cob_error *keep_body(struct transfer *transfer, const void *data, size_t len)
+{
+    struct http_response *response = transfer->response;
+    bool is_error = response->status >= 300;
+    size_t max = is_error ? COB_LIMIT_ERROR_BODY_BYTES : transfer->request->max_body;
+    size_t room = max - MIN(max, response->body->len);
+
+    g_byte_array_append(response->body, data, (guint)MIN(len, room));
+    transfer->is_cut = is_error && len > room;
+    if (len > room && !is_error)
+        return cob_fail(COB_EXHAUSTED, "the answer is longer than the limit of %zu bytes", max);
+    return NULL;
+}
+
+static size_t on_data(char *data, size_t one, size_t len, void *arg)
+{
+    struct transfer *transfer = arg;
+    const struct http_request *request = transfer->request;
+    long status = transfer->response->status;
+
+    (void)one;
+    transfer->n_bytes += len;
+    if (request->on_body && (status == 200 || status == 206))
+        transfer->err = request->on_body(request->arg, transfer->response, data, len);
+    else
+        transfer->err = keep_body(transfer, data, len);
+    transfer->response->n_body += len;
+    return transfer->err || transfer->is_cut ? CURL_WRITEFUNC_ERROR : len;
+}
+
+/* Children must not inherit a connection. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg, (void)purpose;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? CURL_SOCKOPT_ERROR : CURL_SOCKOPT_OK;
+}
+
+static void add_header(struct transfer *transfer, const char *name, const char *value)
+{
+    g_autofree char *line = value ? g_strdup_printf("%s: %s", name, value) : NULL;
+
+    if (line)
+        transfer->headers = transfer->api->slist_append(transfer->headers, line);
+}
+
+static void set_tls(const struct curl_api *api, CURL *easy, const struct server_config *server)
+{
+    api->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (server->is_insecure) {
+        api->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        api->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (server->ca) { /* instead of the system's bundle file; the system's folder stays */
+        gsize len = 0;
+        const void *data = g_bytes_get_data(server->ca, &len);
+        struct curl_blob blob = {
+            .data = (void *)(uintptr_t)data, .len = len, .flags = CURL_BLOB_COPY};
+
+        api->easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+        api->easy_setopt(easy, CURLOPT_CAPATH, "/etc/ssl/certs");
+    }
+    if (server->cert_path && server->key_path) {
+        api->easy_setopt(easy, CURLOPT_SSLCERT, server->cert_path);
+        api->easy_setopt(easy, CURLOPT_SSLKEY, server->key_path);
+    }
+}
+
+static void set_callbacks(struct transfer *transfer)
+{
+    const struct curl_api *api = transfer->api;
+    CURL *easy = transfer->easy;
+
+    api->easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->why);
+    api->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    api->easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    api->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    api->easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    api->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+}
+
+static void set_up(struct transfer *transfer, unsigned connect_ms)
+{
+    const struct curl_api *api = transfer->api;
+    const struct http_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+
+    set_callbacks(transfer);
+    set_tls(api, easy, request->server);
+    api->easy_setopt(easy, CURLOPT_URL, request->url->text);
+    api->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, request->url->is_https ? "https" : "http");
+    api->easy_setopt(easy, CURLOPT_USERAGENT, "cob/" COB_VERSION);
+    api->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    api->easy_setopt(easy, CURLOPT_BUFFERSIZE, 128 * 1024L);
+    api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    api->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (registry_host_is_loopback(request->url->host))
+        api->easy_setopt(easy, CURLOPT_PROXY, "");
+    add_header(transfer, "Accept", request->accept);
+    add_header(transfer, "Authorization", request->authorization);
+    if (request->range_start > 0) {
+        g_autofree char *range = g_strdup_printf("bytes=%" PRIu64 "-", request->range_start);
+
+        add_header(transfer, "Range", range);
+    }
+    if (request->form)
+        api->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->form);
+    api->easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+/* Time spent waiting for the server, and what it brought; the caller's own work does not count. */
+struct patience {
+    int64_t waited_us;
+    uint64_t n_bytes; /* when the count began */
+};
+
+static bool is_stalled(struct patience *patience, uint64_t n_bytes, unsigned stall_ms)
+{
+    if (patience->waited_us < (int64_t)stall_ms * 1000)
+        return false;
+    bool is_slow = n_bytes - patience->n_bytes < (uint64_t)stall_ms * STALL_BYTES_PER_S / 1000;
+
+    *patience = (struct patience){.n_bytes = n_bytes};
+    return is_slow;
+}
+
+/* Run the one transfer of a multi handle to its end.
+ * ret_is_stalled: the server took too long. */
+static struct cob_error *run(struct transfer *transfer, CURLM *multi, unsigned stall_ms,
+    struct cob_cancel *cancel, bool *ret_is_stalled)
+{
+    const struct curl_api *api = transfer->api;
+    struct curl_waitfd wish = {.fd = cob_cancel_fd(cancel), .events = CURL_WAIT_POLLIN};
+    struct patience patience = {0};
+    int n_running = 1, n_ready;
+    CURLMcode code;
+
+    for (;;) {
+        COB_TRY(cob_cancel_check(cancel));
+        code = api->multi_perform(multi, &n_running);
+        if (code != CURLM_OK || n_running == 0)
+            break;
+        int64_t before = g_get_monotonic_time();
+        code = api->multi_poll(multi, &wish, cancel ? 1 : 0, (int)MIN(stall_ms, POLL_MS), &n_ready);
+        patience.waited_us += g_get_monotonic_time() - before;
+        *ret_is_stalled = is_stalled(&patience, transfer->n_bytes, stall_ms);
+        if (code != CURLM_OK || *ret_is_stalled)
+            break;
+    }
+    return code == CURLM_OK ? NULL : cob_fail(COB_INTERNAL, "libcurl: code %d", (int)code);
+}
+
+static bool is_trust_problem(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_ISSUER_ERROR ||
+           code == CURLE_SSL_INVALIDCERTSTATUS || code == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
+}
+
+/* How far did it come, by libcurl's word? False: no second try would heal it. */
+static bool read_fate(const struct transfer *transfer, CURLcode code, enum http_fate *ret_fate)
+{
+    static const struct {
+        CURLcode code;
+        enum http_fate fate;
+    } rows[] = {
+        {CURLE_COULDNT_RESOLVE_PROXY, HTTP_UNREACHABLE},
+        {CURLE_COULDNT_RESOLVE_HOST, HTTP_UNREACHABLE},
+        {CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE},
+        {CURLE_SSL_CONNECT_ERROR, HTTP_UNREACHABLE},
+        {CURLE_OPERATION_TIMEDOUT, HTTP_UNREACHABLE}, /* only connecting has a time of libcurl's */
+        {CURLE_PARTIAL_FILE, HTTP_BROKEN},
+        {CURLE_GOT_NOTHING, HTTP_BROKEN},
+        {CURLE_SEND_ERROR, HTTP_BROKEN},
+        {CURLE_RECV_ERROR, HTTP_BROKEN},
+        {CURLE_HTTP2, HTTP_BROKEN},
+        {CURLE_HTTP2_STREAM, HTTP_BROKEN},
+        {CURLE_AGAIN, HTTP_BROKEN},
+    };
+
+    if (code == CURLE_OK || transfer->is_cut) {
+        *ret_fate = HTTP_ANSWERED;
+        return true;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (rows[i].code == code) {
+            *ret_fate = rows[i].fate;
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct cob_error *judge(struct transfer *transfer, CURLcode code)
+{
+    struct http_response *response = transfer->response;
+    const struct curl_api *api = transfer->api;
+    const char *why = transfer->why[0] ? transfer->why : api->easy_strerror(code);
+
+    if (transfer->err)
+        return g_steal_pointer(&transfer->err);
+    if (is_trust_problem(code))
+        return cob_fail(COB_PRECONDITION,
+            "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt",
+            transfer->request->url->server, why, transfer->request->url->server);
+    if (!read_fate(transfer, code, &response->fate))
+        return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
+    if (response->fate != HTTP_ANSWERED)
+        response->why = cob_fail(COB_UNAVAILABLE, "%s: %s", transfer->request->url->server, why);
+    return NULL;
+}
+
+static struct cob_error *run_and_judge(struct transfer *transfer, CURLM *multi,
+    const struct cob_registry_timing *timing, struct cob_cancel *cancel)
+{
+    const struct curl_api *api = transfer->api;
+    bool is_late = false;
+    int n_left = 0;
+
+    COB_TRY(run(transfer, multi, timing->stall_ms, cancel, &is_late));
+    if (is_late) {
+        transfer->response->fate = HTTP_BROKEN;
+        transfer->response->why =
+            cob_fail(COB_UNAVAILABLE, "%s: no answer, or less than 1 KiB/s, for %g s",
+                transfer->request->url->server, timing->stall_ms / 1000.0);
+        return NULL;
+    }
+    CURLMsg *message = api->multi_info_read(multi, &n_left);
+    g_assert(message && message->msg == CURLMSG_DONE);
+    return judge(transfer, message->data.result);
+}
+
+struct cob_error *registry_http_send(struct http_pool *pool, const struct http_request *request,
+    struct cob_cancel *cancel, struct http_response *response)
+{
+    const struct curl_api *api = pool->api;
+    struct transfer transfer = {
+        .api = api, .request = request, .response = response, .easy = api->easy_init()};
+    CURLM *multi = take_multi(pool);
+
+    g_assert(transfer.easy && multi);
+    cob_trace(2, "%s %s", request->form ? "POST" : "GET", request->url->origin);
+    set_up(&transfer, pool->timing->connect_ms);
+    api->multi_add_handle(multi, transfer.easy);
+    struct cob_error *err = run_and_judge(&transfer, multi, pool->timing, cancel);
+
+    /* a name being looked up would otherwise be waited for */
+    api->easy_setopt(transfer.easy, CURLOPT_QUICK_EXIT, 1L);
+    api->multi_remove_handle(multi, transfer.easy);
+    api->easy_cleanup(transfer.easy);
+    api->slist_free_all(transfer.headers);
+    cob_error_free(transfer.err);
+    if (err)
+        api->multi_cleanup(multi);
+    else
+        give_multi_back(pool, multi);
+    return err;
+}

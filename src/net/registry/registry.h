@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Registries: manifests and blobs fetched by the distribution protocol, over libcurl.
+ *
+ * Bytes go to the caller, who stores them; nothing here knows a store. A manifest is held against
+ * its digest and a blob against its digest and size before a call succeeds.
+ *
+ *     caller                      here                                      servers
+ *     get_manifest, get_blob  ->  mirrors in order, then the registry   ->  GET /v2/...
+ *                                   401: credentials, token, once more  ->  the realm
+ *                                   30x: followed, Authorization kept to its own origin
+ *                                   429, 5xx, a break: wait, go on where it broke
+ *
+ * Credentials: docker's config.json (auths, credHelpers, credsStore), looked up when a registry
+ * asks for them, and sent to that registry or the realm it names, nowhere else.
+ * Per registry: mirrors, plain HTTP, CAs and client certificates; see docs/registries.md.
+ * Plain HTTP is for localhost, 127.0.0.0/8, ::1 and what is configured so; HTTPS never falls back.
+ * libcurl is loaded by the first request: a build with nothing to fetch does not pay for it.
+ *
+ * threads:  any; calls run side by side, each in its caller's thread, and layers come in parallel
+ *           by calling from several.
+ * spec:     OCI distribution-spec, "Pull"; distribution docs/spec/auth/{token,oauth}.md.
+ */
+#pragma once
+
+#include "spec/ref/ref.h"
+#include "util/cancel.h"
+#include "util/error.h"
+
+/* How long to wait for what. Zero means: default. */
+struct cob_registry_timing {
+    unsigned n_tries;        /* of one request at one server: 6 */
+    unsigned backoff_ms;     /* after the first failure, then doubled: 500 */
+    unsigned backoff_max_ms; /* 16000 */
+    unsigned retry_after_ms; /* how long in all a server may make one request wait: 120000 */
+    unsigned connect_ms;     /* 10000 */
+    unsigned stall_ms;       /* no answer, or less than 1 KiB/s, for so long: 30000 */
+    unsigned helper_ms;      /* for a credential helper: 60000 */
+};
+
+/* Where settings are. All borrowed for the call of cob_registry_new(). NULL: the usual place; "":
+ * none. */
+struct cob_registry_config {
+    const char *docker_config;    /* a file: $DOCKER_CONFIG/config.json, ~/.docker/config.json */
+    const char *registries;       /* a file: $COB_CONFIG/registries.json, else
+                                    * $XDG_CONFIG_HOME/cob/registries.json, else /etc/cob/... */
+    const char *const *cert_dirs; /* NULL-terminated; of each, <host:port>/{*.crt,*.cert,*.key}:
+                                    * /etc/containers/certs.d, /etc/docker/certs.d */
+    struct cob_registry_timing timing;
+};
+
+struct cob_registry; /* what is known of registries: settings, tokens, idle connections */
+
+/* config: NULL is all defaults. Nothing is read or loaded yet. */
+struct cob_registry *cob_registry_new(const struct cob_registry_config *config);
+
+/* No call may be running. NULL is passed over. */
+void cob_registry_free(struct cob_registry *registry);
+COB_AUTOPTR(cob_registry, cob_registry_free)
+
+/* A manifest or an index, as the registry has it. */
+struct cob_registry_manifest {
+    GBytes *bytes;
+    char *media_type; /* the Content-Type, without parameters, or ""; the document may differ */
+    char *digest;     /* of the bytes, as computed here */
+};
+
+/* NULL is passed over. */
+void cob_registry_manifest_free(struct cob_registry_manifest *manifest);
+COB_AUTOPTR(cob_registry_manifest, cob_registry_manifest_free)
+
+/*
+ * Fetch the manifest or index that a reference names, by its digest when it has one.
+ *
+ * cancel:        NULL: never.
+ * ret_manifest:  the caller's.
+ * errors:        each begins with the reference. COB_NOT_FOUND; COB_DENIED when there is no access,
+ *                which is also what registries say of repositories that do not exist;
+ *                COB_UNAVAILABLE when tries ran out; COB_EXHAUSTED past COB_LIMIT_MANIFEST_BYTES;
+ *                COB_DATA_LOSS for a wrong digest; COB_CANCELLED.
+ */
+COB_RESULT struct cob_error *cob_registry_get_manifest(struct cob_registry *registry,
+    const struct cob_ref *ref, struct cob_cancel *cancel,
+    struct cob_registry_manifest **ret_manifest);
+
+/* Which blob is meant: a descriptor, and where to look for it. */
+struct cob_registry_blob {
+    const struct cob_ref *ref; /* its domain and path count */
+    const char *digest;        /* "sha256:<hex>"; others are refused */
+    uint64_t size;             /* exactly so many bytes */
+};
+
+/* Where the bytes of a blob go. All of it is called from the thread of the call, in order. */
+struct cob_registry_sink {
+    /* Take the next bytes. An error ends the fetch and is its error. */
+    struct cob_error *(*write)(void *arg, const void *data, size_t len);
+    /* What was written is of no use: begin anew. NULL: cannot be done. Asked for only when a mirror
+     * gave wrong bytes to the last and another server may have the right ones. */
+    struct cob_error *(*restart)(void *arg);
+    /* So many bytes of the blob were written. May be NULL. */
+    void (*progress)(void *arg, uint64_t n_done);
+    void *arg;
+};
+
+/*
+ * Fetch a blob, piece by piece. What the sink was given is to be trusted only once this succeeds.
+ *
+ * A transfer that breaks goes on where it broke, at the same server or the next, with the hash
+ * running on. "urls" of foreign layers are never looked at.
+ *
+ * errors:  as for manifests; each begins with the reference's name and the digest. COB_DATA_LOSS
+ *          for a wrong digest or size.
+ */
+COB_RESULT struct cob_error *cob_registry_get_blob(struct cob_registry *registry,
+    const struct cob_registry_blob *blob, const struct cob_registry_sink *sink,
+    struct cob_cancel *cancel);
+
+/* A small blob as a whole: an image config.
+ * errors: also COB_EXHAUSTED when its size is past max_bytes, before anything is asked. */
+COB_RESULT struct cob_error *cob_registry_get_bytes(struct cob_registry *registry,
+    const struct cob_registry_blob *blob, uint64_t max_bytes, struct cob_cancel *cancel,
+    GBytes **ret_bytes);
