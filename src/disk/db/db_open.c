@@ -28,7 +28,7 @@ static struct cob_error *connect_file(struct cob_db *db, const char *name, enum 
             SQLITE_OPEN_PRIVATECACHE,
         NULL);
 
-    if (rc == SQLITE_CANTOPEN && access(path, F_OK) < 0 && errno == ENOENT) {
+    if (rc == SQLITE_CANTOPEN && sqlite3_system_errno(db->conn) == ENOENT) {
         *ret_state = STATE_BAD;
         return NULL;
     }
