@@ -77,7 +77,7 @@ void cob_cancel_trigger(struct cob_cancel *cancel)
 bool cob_cancel_is_set(const struct cob_cancel *cancel)
 {
     for (; cancel; cancel = cancel->parent) {
-        if (g_atomic_int_get(&cancel->is_set))
+        if (__atomic_load_n(&cancel->is_set, __ATOMIC_SEQ_CST)) /* GLib's would drop the const */
             return true;
     }
     return false;

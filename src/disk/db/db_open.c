@@ -16,18 +16,22 @@
 enum state {
     STATE_READY,
     STATE_OLD, /* or empty: scripts are to be run */
-    STATE_BAD, /* not a database, or a damaged one */
+    STATE_BAD, /* none, not a database, or a damaged one */
 };
 
-/* The C library's O_EXCL and friends are not enough here: SQLite opens by path. */
-static struct cob_error *connect_file(struct cob_db *db)
+/* ret_state: BAD when there is no file. */
+static struct cob_error *connect_file(struct cob_db *db, enum state *ret_state)
 {
     g_autofree char *path = g_strdup_printf("%s/cob.db", db->root_path);
     int rc = sqlite3_open_v2(path, &db->conn,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
             SQLITE_OPEN_PRIVATECACHE,
         NULL);
 
+    if (rc == SQLITE_CANTOPEN && access(path, F_OK) < 0 && errno == ENOENT) {
+        *ret_state = STATE_BAD;
+        return NULL;
+    }
     if (rc != SQLITE_OK)
         return cob_wrap(cob_db_error(db, rc), "open");
     sqlite3_busy_timeout(db->conn, BUSY_MS);
@@ -82,8 +86,9 @@ static struct cob_error *look(struct cob_db *db, enum state *ret_state)
     enum state state = STATE_READY;
     int version = 0;
 
-    COB_TRY(connect_file(db));
-    COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
+    COB_TRY(connect_file(db, &state));
+    if (state == STATE_READY)
+        COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
     if (state == STATE_READY)
         COB_TRY(check_version(db, version, &state));
     if (state == STATE_READY)
@@ -119,11 +124,12 @@ static struct cob_error *move_aside(const struct cob_db *db, int root_fd)
         g_autofree char *from = g_strconcat("cob.db", suffixes[i], NULL);
         g_autofree char *to = g_strdup_printf("cob.db.corrupt-%s%s", when, suffixes[i]);
 
-        if (renameat(root_fd, from, root_fd, to) < 0 && errno != ENOENT)
+        if (renameat(root_fd, from, root_fd, to) == 0)
+            cob_trace(1, "%s/%s was damaged and is now %s", db->root_path, from, to);
+        else if (errno != ENOENT)
             return cob_fail_errno(errno, "rename %s to %s", from, to);
     }
     unlinkat(root_fd, COB_DB_BAD_MARK, 0);
-    cob_trace(1, "%s/cob.db was damaged and is now cob.db.corrupt-%s", db->root_path, when);
     return NULL;
 }
 
@@ -132,6 +138,15 @@ static bool is_marked_bad(const struct cob_db *db)
     g_autofree char *path = g_strdup_printf("%s/%s", db->root_path, COB_DB_BAD_MARK);
 
     return access(path, F_OK) == 0;
+}
+
+/* SQLite gives its log the mode of the file that is there, and a new file that of the umask. */
+static struct cob_error *make_private_file(int root_fd)
+{
+    cob_autoclose int fd =
+        openat(root_fd, "cob.db", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    return fd < 0 ? cob_fail_errno(errno, "create cob.db") : NULL;
 }
 
 /* Make the file what it has to be; one process at a time, and perhaps another one just did. */
@@ -150,6 +165,7 @@ static struct cob_error *mend(struct cob_db *db)
     if (state == STATE_BAD) {
         disconnect(db);
         COB_TRY(move_aside(db, root_fd));
+        COB_TRY(make_private_file(root_fd));
         COB_TRY(look(db, &state));
     }
     return state == STATE_READY ? NULL : upgrade(db);

@@ -185,7 +185,7 @@ static struct cob_error *parse_token(const GByteArray *body, char **ret_header)
     json_auto_t *json = NULL;
     const char *token = NULL;
 
-    COB_TRY(cob_json_parse(body->data, body->len, "the token", &json));
+    COB_TRY(registry_parse_secret(body->data, body->len, "the token", &json));
     COB_TRY(cob_json_get_text(json, "token", &token));
     if (!token)
         COB_TRY(cob_json_get_text(json, "access_token", &token));

@@ -205,7 +205,7 @@ static void test_evil_table(void)
                 {"GET /token?", 0, 0, "HTTP/1.1 200 OK\r\n\r\n", SCRIPT_ENDLESS}},
             {{0}}, COB_EXHAUSTED, "*"},
         {"not JSON", NULL, {{MANIFEST, 0, 0, BEARER, 0}, {"GET /token?", 0, 0, JSON("<html>"), 0}},
-            {{0}}, COB_INVALID, "*: parse the token: *"},
+            {{0}}, COB_INVALID, "*: the token is not valid JSON"},
         {"a redirect to another port goes without the token", LOGIN,
             {{MANIFEST, 0, 0, ASK("Basic realm=\"x\""), 0},
                 {MANIFEST, BASIC, 0, GO("http://localhost:{other}/x"), 0}},
@@ -222,7 +222,10 @@ static void test_evil_table(void)
             {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
             "*: credentials for localhost:*: auths \"localhost:*\": auth is not *"},
         {"a config that is no JSON", "{", {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
-            "*config.json: parse docker's configuration: *"},
+            "*config.json: docker's configuration is not valid JSON"},
+        {"a broken config does not tell its secrets", "{\"auths\": {\"a\": \"hunter2\" \"x\"}}",
+            {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
+            "*config.json: docker's configuration is not valid JSON"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
