@@ -11,7 +11,6 @@ struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret
     g_autofree char *path = root_path ? g_strdup(root_path) : cob_store_default_path();
     g_autoptr(cob_engine) engine = g_new0(struct cob_engine, 1);
 
-    engine->mounts_fd = -1;
     COB_TRY(cob_store_open(path, &engine->store));
     engine->registry = cob_registry_new(NULL);
     engine->images = cob_image_source_new(engine->store, engine->registry);
@@ -25,7 +24,6 @@ void cob_engine_close(struct cob_engine *engine)
         return;
     cob_executor_free(engine->executor);
     cob_cachemount_pool_free(engine->cachemounts);
-    cob_closep(&engine->mounts_fd);
     cob_image_source_free(engine->images);
     cob_registry_free(engine->registry);
     cob_store_close(engine->store);
@@ -55,11 +53,8 @@ struct cob_error *cob_engine_executor(struct cob_engine *engine, struct cob_exec
 struct cob_error *cob_engine_cachemounts(
     struct cob_engine *engine, struct cob_cachemount_pool **ret_pool)
 {
-    if (!engine->cachemounts) {
-        COB_TRY(
-            cob_fs_make_dirs(cob_store_root_fd(engine->store), "mounts", 0700, &engine->mounts_fd));
-        engine->cachemounts = cob_cachemount_pool_new(engine->mounts_fd, NULL, NULL);
-    }
+    if (!engine->cachemounts)
+        COB_TRY(cob_cachemount_pool_open(engine->store, NULL, NULL, &engine->cachemounts));
     *ret_pool = engine->cachemounts;
     return NULL;
 }

@@ -26,8 +26,7 @@ struct cob_engine {
     struct cob_registry *registry;
     struct cob_image_source *images;
     struct cob_executor *executor;           /* NULL until something runs */
-    struct cob_cachemount_pool *cachemounts; /* likewise; on mounts_fd */
-    int mounts_fd;
+    struct cob_cachemount_pool *cachemounts; /* likewise */
 };
 
 /* The executor and the pool of cache mounts, made at the first call. Borrowed. */

@@ -58,7 +58,9 @@ struct cob_layer_unpack_request {
     bool has_owner;           /* all of it belongs to uid:gid, whatever the archive says */
     uid_t uid;
     gid_t gid;
-    bool ignore_owners;         /* leave everything to the caller's own user: there is but one id */
+    bool ignore_owners; /* leave everything to the caller's own user: there is but one id */
+    bool only_harmless; /* for a user's own folder: no setuid or setgid bits, capabilities or
+                                 * devices, each with a warning */
     const char *expect_diff_id; /* NULL: any. Else COB_DATA_LOSS when it is another */
     uint64_t max_bytes;         /* uncompressed; 0: COB_LIMIT_LAYER_BYTES */
     struct cob_cancel *cancel;  /* borrowed; NULL: never */

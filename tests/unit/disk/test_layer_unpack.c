@@ -330,7 +330,7 @@ static const struct row headers[] = {
     {"pax-no-newline", "#*pax records:*", {{"x", 'x', .data = "10 path=bb"}, {"a"}}},
     {"slash-and-file", "#*its name is a directory's, its type is a file's*", {{"a/"}}},
     {"unknown-type", "#*type 0x4d*", {{"a", 'M'}}},
-    {"endless-size", "#*more than the limit*", {{"a", .size = "77777777777"}}},
+    {"size-beyond-the-end", "#*cut short*", {{"a", .size = "77777777777"}}},
     {"negative-size", "#*its size is negative*",
         {{"a", .size = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"}}},
     {"size-no-number", "#*its size is no number*", {{"a", .size = "0000000001x"}}},
