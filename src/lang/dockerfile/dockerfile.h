@@ -68,7 +68,10 @@ struct cob_dockerfile_request {
     const char *network;                /* "default", "none", "host"; NULL: default */
     const char *hostname;               /* NULL: the executor's */
     const char *cache_mount_namespace;  /* before the "/" of every cache mount's id; NULL: "" */
-    const char *context_session;        /* local.session of the build context; NULL: not set */
+    const char *const
+        *context_excludes;          /* of .dockerignore, for local.excludepatterns; NULL: none */
+    const char *const *extra_hosts; /* "name=address"; NULL: none */
+    const char *context_session;    /* local.session of the build context; NULL: not set */
 };
 
 /* A base image that a target needs. */

@@ -18,6 +18,7 @@ struct dockerfile_vars {
     size_t n_bytes;      /* of all names and values */
 };
 
+/* An empty list; a copy; the end of either. */
 struct dockerfile_vars *dockerfile_vars_new(void);
 struct dockerfile_vars *dockerfile_vars_copy(const struct dockerfile_vars *vars);
 void dockerfile_vars_free(struct dockerfile_vars *vars);
@@ -66,7 +67,7 @@ struct dockerfile_plan {
     const struct cob_dockerfile_request *request;
     struct cob_platform *build_platform, *target_platform;
     struct dockerfile_vars *global_args;
-    GPtrArray *nodes; /* struct dockerfile_node *, owned */
+    GPtrArray *nodes;   /* struct dockerfile_node *, owned */
     GHashTable *stages; /* name in lower case, borrowed -> node, borrowed */
     struct dockerfile_node *target;
 };

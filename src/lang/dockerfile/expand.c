@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lang/dockerfile/dockerfile_expand.h"
+#include "lang/dockerfile/dockerfile_go.h"
 #include "lang/dockerfile/dockerfile_lex.h"
 #include "util/limits.h"
 
@@ -345,9 +346,11 @@ static struct cob_error *expand_all(
 
     if (!err)
         return NULL;
-    if (strlen(text) > 200)
-        return cob_wrap(err, "failed to process \"%.200s...\"", text);
-    return cob_wrap(err, "failed to process \"%s\"", text);
+    g_autoptr(GString) quoted = g_string_new(NULL);
+    dockerfile_go_quote(quoted, text);
+    if (quoted->len > 200)
+        return cob_wrap(err, "failed to process %.200s...", quoted->str);
+    return cob_wrap(err, "failed to process %s", quoted->str);
 }
 
 struct cob_error *dockerfile_expand(

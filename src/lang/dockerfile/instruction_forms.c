@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_go.h"
 #include "lang/dockerfile/dockerfile_instructions.h"
 
 static void pair_free(void *data)
@@ -63,6 +64,15 @@ static struct cob_error *read_legacy_pair(
     return NULL;
 }
 
+static struct cob_error *fail_no_equals(const char *word)
+{
+    g_autoptr(GString) quoted = g_string_new(NULL);
+
+    dockerfile_go_quote(quoted, word);
+    return cob_fail(COB_INVALID,
+        "Syntax error - can't find = in %s. Must be of the form: name=value", quoted->str);
+}
+
 static struct cob_error *read_pairs(
     struct dockerfile_instruction *instruction, const char *rest, char escape)
 {
@@ -76,8 +86,7 @@ static struct cob_error *read_pairs(
         const char *equals = strchr(word, '=');
 
         if (!equals)
-            return cob_fail(COB_INVALID,
-                "Syntax error - can't find = in \"%s\". Must be of the form: name=value", word);
+            return fail_no_equals(word);
         add_pair(instruction, g_strndup(word, (size_t)(equals - word)), g_strdup(equals + 1),
             /* is_legacy= */ false);
     }

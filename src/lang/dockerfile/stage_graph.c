@@ -106,8 +106,8 @@ static struct cob_error *tie_node(struct dockerfile_plan *plan, struct dockerfil
 
 /* Depth-first over stages, without the C stack: a file may have 100,000 of them in a row. */
 struct walk {
-    enum { NEW, OPEN, CLOSED } *states; /* of each node */
-    GArray *path;                       /* struct visit */
+    enum { NEW, OPEN, CLOSED } * states; /* of each node */
+    GArray *path;                        /* struct visit */
 };
 
 struct visit {
@@ -115,8 +115,7 @@ struct visit {
     guint next; /* which of its needs comes next; the base is the first */
 };
 
-static const struct dockerfile_node *next_need(
-    struct visit *visit, struct cob_range *ret_range)
+static const struct dockerfile_node *next_need(struct visit *visit, struct cob_range *ret_range)
 {
     const struct dockerfile_node *node = visit->node;
     guint at = visit->next++;
@@ -141,8 +140,8 @@ static void enter(struct walk *walk, const struct dockerfile_node *node)
 }
 
 /* Walk all that a node needs. A way back to a node that is open is a loop. */
-static struct cob_error *walk_from(struct dockerfile_plan *plan, struct walk *walk,
-    const struct dockerfile_node *start)
+static struct cob_error *walk_from(
+    struct dockerfile_plan *plan, struct walk *walk, const struct dockerfile_node *start)
 {
     enter(walk, start);
     while (walk->path->len > 0) {

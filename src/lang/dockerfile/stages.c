@@ -66,16 +66,16 @@ struct dockerfile_node *dockerfile_plan_find(const struct dockerfile_plan *plan,
 
 const char **dockerfile_plan_names(const struct dockerfile_plan *plan)
 {
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    const char **names = g_new0(const char *, plan->nodes->len + 1);
+    size_t n_names = 0;
 
     for (guint i = 0; i < plan->nodes->len; i++) {
         const struct dockerfile_node *node = g_ptr_array_index(plan->nodes, i);
 
         if (node->stage && node->stage->from->from.stage_name)
-            g_ptr_array_add(names, node->stage->from->from.stage_name);
+            names[n_names++] = node->stage->from->from.stage_name;
     }
-    g_ptr_array_add(names, NULL);
-    return (const char **)g_ptr_array_steal(names, NULL);
+    return names;
 }
 
 /* The machine that cob was built for: its own by default. */
@@ -162,8 +162,7 @@ static struct cob_error *set_global_args(
     return NULL;
 }
 
-static bool is_ignoring_cache(
-    const struct cob_dockerfile_request *request, const char *stage_name)
+static bool is_ignoring_cache(const struct cob_dockerfile_request *request, const char *stage_name)
 {
     if (request->is_no_cache)
         return true;
@@ -178,7 +177,7 @@ static bool is_ignoring_cache(
 static bool is_numbered(const struct dockerfile_instruction *instruction)
 {
     return instruction->kind == DOCKERFILE_ADD || instruction->kind == DOCKERFILE_COPY ||
-        instruction->kind == DOCKERFILE_RUN || instruction->kind == DOCKERFILE_WORKDIR;
+           instruction->kind == DOCKERFILE_RUN || instruction->kind == DOCKERFILE_WORKDIR;
 }
 
 static struct cob_error *read_platform(struct dockerfile_plan *plan, struct dockerfile_node *node)
@@ -224,14 +223,13 @@ static struct cob_error *add_stage(
     base = dockerfile_plan_find(plan, base_name);
     if (!base)
         base = find_by_number(plan, base_name);
-    struct dockerfile_node *node =
-        dockerfile_plan_add(plan, stage, base_name, stage->from->range);
+    struct dockerfile_node *node = dockerfile_plan_add(plan, stage, base_name, stage->from->range);
     node->base = base;
     node->is_scratch = !base && strcmp(base_name, "scratch") == 0;
     node->is_ignoring_cache = is_ignoring_cache(plan->request, from->stage_name);
     node->n_numbered = !base && !node->is_scratch;
-    node->name = from->stage_name ? g_strdup(from->stage_name)
-                                  : g_strdup_printf("stage-%zu", node->index);
+    node->name =
+        from->stage_name ? g_strdup(from->stage_name) : g_strdup_printf("stage-%zu", node->index);
     if (from->stage_name)
         g_hash_table_insert(plan->stages, from->stage_name, node);
     for (guint i = 0; i < stage->instructions->len; i++)

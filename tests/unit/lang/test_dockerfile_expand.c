@@ -202,9 +202,9 @@ static void test_limits(void)
     for (int i = 0; i < 1000; i++)
         g_string_append(deep, "${NONE:-");
     CHECK_ERROR(dockerfile_expand(&expander, deep->str, &got), COB_EXHAUSTED,
-        "failed to process \"*\": ${...} nested deeper than 64");
+        "failed to process \"*: ${...} nested deeper than 64");
     CHECK_ERROR(dockerfile_expand(&expander, as, &got), COB_EXHAUSTED,
-        "failed to process \"*\": it grows past 1000 bytes");
+        "failed to process \"*: it grows past 1000 bytes");
     g_autofree char *pattern = g_strconcat(stars, "b", NULL);
     CHECK_ERROR(dockerfile_pattern_replace(true, pattern, as, "", 1000, &got), COB_EXHAUSTED,
         "the pattern takes too long to match");

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plan on its way to LLB: node by node, step by step. Each step adds to the image config and its
+ * history, and those that change files add a vertex.
+ */
+#pragma once
+
+#include "lang/dockerfile/dockerfile_plan.h"
+#include "lang/llb/llb.h"
+#include "spec/oci/oci.h"
+
+/* A base image, asked for once. */
+struct dockerfile_base {
+    char *digest;                  /* NULL: unknown */
+    struct cob_oci_config *config; /* as it came */
+};
+
+/* A node and what its steps made of it so far. */
+struct dockerfile_build {
+    const struct dockerfile_node *node;
+    bool is_done;
+    struct cob_llb_ref root;
+    struct cob_oci_config *config;
+    const struct cob_platform *platform; /* borrowed */
+    struct dockerfile_vars *vars;        /* ENV and ARG, as steps see them */
+    GPtrArray *args;                     /* char *: names of ARGs, in order, each once */
+    bool has_cmd;                        /* CMD stands in this stage */
+    unsigned n_numbered;                 /* steps named so far */
+};
+
+struct dockerfile_convert {
+    const struct dockerfile_plan *plan;
+    const struct cob_image_resolver *resolver;
+    GHashTable *bases;        /* "ref platform" -> struct dockerfile_base, owned */
+    GHashTable *context_used; /* char *: absolute paths that steps take from the context */
+    struct cob_llb_builder *builder;
+    struct cob_llb_ref context;
+    struct dockerfile_build *builds; /* one for each node */
+    GPtrArray *warnings;             /* struct cob_dockerfile_warning *, owned */
+    size_t spent_bytes;              /* of what expansion and environments made */
+};
+
+/* One step of one node. */
+struct dockerfile_job {
+    struct dockerfile_convert *convert;
+    struct dockerfile_build *build;
+    const struct dockerfile_step *step;
+    const struct dockerfile_instruction *instruction;
+};
+
+/* What each kind of instruction does. */
+struct cob_error *dockerfile_convert_config(struct dockerfile_job *job);
+struct cob_error *dockerfile_convert_copy(struct dockerfile_job *job);
+struct cob_error *dockerfile_convert_expose(struct dockerfile_job *job);
+struct cob_error *dockerfile_convert_run(struct dockerfile_job *job);
+struct cob_error *dockerfile_convert_workdir(struct dockerfile_job *job);
+
+/* Expand in the environment of the step. */
+COB_RESULT struct cob_error *dockerfile_job_expand(
+    struct dockerfile_job *job, const char *text, char **ret_text);
+
+/* Hold what a conversion makes to a sum, since a small file can make much. */
+COB_RESULT struct cob_error *dockerfile_spend(struct dockerfile_convert *convert, size_t bytes);
+
+/* The node that a step takes files from, which must be converted by now.
+ * errors: unplaced; the text is the caller's to give, by `fmt`. */
+bool dockerfile_is_done(
+    const struct dockerfile_convert *convert, const struct dockerfile_node *node);
+
+/* The root file system of a converted node. */
+struct cob_llb_ref dockerfile_root_of(
+    const struct dockerfile_convert *convert, const struct dockerfile_node *node);
+
+/* Add a line to the history. text: taken. */
+void dockerfile_add_history(struct dockerfile_build *build, char *text, bool is_empty_layer);
+
+/* The command line of a RUN, CMD or ENTRYPOINT: with the shell before it, unless it is JSON.
+ * line: in place of the words; NULL: the words. The caller frees it with g_strfreev(). */
+char **dockerfile_command_line(const struct dockerfile_build *build,
+    const struct dockerfile_command *command, const char *line);
+
+/* "[builder 2/6] RUN ..." of a text; counts the step. The caller frees it. */
+char *dockerfile_step_name(struct dockerfile_job *job, const char *text);
+
+/* The same for the FROM of a node. */
+char *dockerfile_from_name(
+    const struct dockerfile_convert *convert, struct dockerfile_build *build, const char *ref);
+
+/* Variables expanded and the first word in upper case, for names. The caller frees it.
+ * flags: of dockerfile_expand().  masked: names that show as ****; NULL: none. */
+char *dockerfile_shown_text(
+    struct dockerfile_job *job, const char *text, unsigned flags, const char *const *masked);
+
+/* The step as progress and errors have it: its name, its lines, and whether it uses the cache. */
+struct cob_llb_about dockerfile_about(const struct dockerfile_job *job, const char *name);
+
+/* The platform as LLB has it; borrowed from it. */
+struct cob_llb_platform dockerfile_llb_platform(const struct cob_platform *platform);
+
+/* A path without "." and "..", from the root. The caller frees it. */
+char *dockerfile_clean_path(const char *path);
+
+/* A path that is relative to a directory, made absolute; "/" and "/." at its end stay when
+ * `keeps_slash`. The caller frees it. */
+char *dockerfile_join_path(const char *dir, const char *path, bool keeps_slash);
+
+/* The mounts of a RUN, its root with them.
+ * arena: gets what they borrow.  ret_mounts: of struct cob_llb_mount. */
+COB_RESULT struct cob_error *dockerfile_convert_mounts(
+    struct dockerfile_job *job, GPtrArray *arena, GArray **ret_mounts, GPtrArray **ret_masked);
+
+/* Note that a step takes this path from the context. */
+void dockerfile_use_context(struct dockerfile_convert *convert, const char *path);
+
+/* Start a node: with its base's file system, config and variables. */
+COB_RESULT struct cob_error *dockerfile_build_start(
+    struct dockerfile_convert *convert, struct dockerfile_build *build);
+void dockerfile_build_done(struct dockerfile_build *build);
+void dockerfile_base_free(void *base);

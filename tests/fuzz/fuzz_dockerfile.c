@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a Dockerfile: parsed, then converted with images that are not there. */
+#include <stdint.h>
+
+#include "lang/dockerfile/dockerfile.h"
+#include "lang/llb/llb.h"
+
+static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Env\":["
+                             "\"PATH=/bin\",\"A=1\"],\"WorkingDir\":\"w\"},\"rootfs\":{\"type\":"
+                             "\"layers\",\"diff_ids\":[]},\"history\":[{\"created_by\":\"x\"}]}";
+
+static struct cob_error *resolve(
+    void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
+{
+    (void)arg, (void)ref, (void)platform;
+    *ret_digest =
+        g_strdup("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    *ret_config = g_bytes_new_static(config, sizeof(config) - 1);
+    return NULL;
+}
+
+/* What was made must also stand the checks of its reader. */
+static void check_graph(const struct cob_dockerfile_result *result)
+{
+    struct cob_llb_graph *graph = NULL;
+    struct cob_error *err = cob_llb_graph_new(result->definition, &graph);
+
+    g_assert(!err || cob_error_code(err) == COB_EXHAUSTED);
+    cob_error_free(err);
+    cob_llb_graph_free(graph);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct cob_image_resolver resolver = {.resolve = resolve};
+    g_autoptr(GBytes) bytes = g_bytes_new(data, size);
+    g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
+    g_autoptr(cob_dockerfile) dockerfile = NULL;
+    struct cob_dockerfile_request request = {0};
+    struct cob_dockerfile_result result = {0};
+    struct cob_error *err = cob_dockerfile_parse(file, &dockerfile);
+
+    if (!err)
+        err = cob_dockerfile_to_llb(dockerfile, &request, &resolver, &result);
+    if (!err)
+        check_graph(&result);
+    if (err)
+        g_free(cob_error_text(err));
+    cob_error_free(err);
+    cob_dockerfile_result_done(&result);
+    return 0;
+}

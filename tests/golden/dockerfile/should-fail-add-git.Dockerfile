@@ -1,0 +1,2 @@
+FROM a
+ADD git@example.com:x/y.git /

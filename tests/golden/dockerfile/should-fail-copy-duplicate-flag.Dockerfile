@@ -1,0 +1,2 @@
+FROM a
+COPY --from=b --from=c x y

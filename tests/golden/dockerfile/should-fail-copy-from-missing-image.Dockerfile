@@ -1,0 +1,2 @@
+FROM alpine
+COPY --from=missing:2 /x /y

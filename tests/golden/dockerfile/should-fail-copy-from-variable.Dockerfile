@@ -1,0 +1,3 @@
+ARG S=a
+FROM alpine
+COPY --from=$S /x /y

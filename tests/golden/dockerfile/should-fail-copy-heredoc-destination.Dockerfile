@@ -1,0 +1,4 @@
+FROM a
+COPY x <<EOF
+hi
+EOF

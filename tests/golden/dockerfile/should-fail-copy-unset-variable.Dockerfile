@@ -1,0 +1,2 @@
+FROM a
+COPY ${SRC:?which-source} y

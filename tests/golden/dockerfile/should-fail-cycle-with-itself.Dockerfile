@@ -1,0 +1,4 @@
+FROM alpine AS a
+RUN true
+COPY --from=a \
+  /x /y

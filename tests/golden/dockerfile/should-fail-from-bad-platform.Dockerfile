@@ -1,0 +1,2 @@
+ARG P=linux/
+FROM --platform=$P a

@@ -1,0 +1,3 @@
+# test: target=b
+FROM alpine AS missing-a
+FROM missing-b AS b

@@ -1,0 +1,3 @@
+FROM alpine AS a
+ONBUILD RUN x
+FROM a

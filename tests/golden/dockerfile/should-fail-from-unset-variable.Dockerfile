@@ -1,0 +1,2 @@
+ARG A
+FROM ${A:?set-A-to-an-image}

@@ -1,0 +1,2 @@
+FROM a
+HEALTHCHECK --timeout=5parsec CMD x

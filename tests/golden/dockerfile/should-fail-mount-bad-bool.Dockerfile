@@ -1,0 +1,2 @@
+FROM a
+RUN --mount=target=/x,ro=maybe make

@@ -1,0 +1,2 @@
+FROM a
+RUN --mount=type=ssh git clone x

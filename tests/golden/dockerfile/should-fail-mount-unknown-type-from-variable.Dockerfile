@@ -1,0 +1,3 @@
+FROM a
+ARG T=cahce
+RUN --mount=type=$T,target=/x make

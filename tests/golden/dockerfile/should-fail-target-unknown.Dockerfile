@@ -1,0 +1,2 @@
+# test: target=bulder
+FROM a AS builder

@@ -1,0 +1,2 @@
+FROM a
+copyy a b

@@ -1,0 +1,4 @@
+FROM a
+WORKDIR /x
+RUNN make
+USER y

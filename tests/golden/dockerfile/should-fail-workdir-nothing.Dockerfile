@@ -1,0 +1,7 @@
+FROM a
+
+
+WORKDIR
+
+
+RUN x
