@@ -95,3 +95,32 @@ See 'cob --help'."
     expect_exact ''
     grep -q 'no\\-cache\\-filter' cob.1 || fail 'no --no-cache-filter'
 }
+
+# interrupted SIGNAL: the exit code of a build that gets it while a step runs, and its output. bash
+# makes what it starts in the background ignore SIGINT; cob leaves it at that, so env undoes it.
+interrupted() {
+    busybox_image
+    dockerfile <<<$'FROM busybox\nRUN echo begun; sleep 60'
+    env --default-signal=INT "$COB" build --progress=plain . >out 2>&1 3>&- &
+    pid=$!
+    for _ in $(seq 100); do
+        ! grep -q '^#[0-9]* [0-9.]* begun' out || break
+        sleep 0.1
+    done
+    kill "-$1" "$pid"
+    status=0
+    wait "$pid" || status=$?
+    output=$(cat out)
+}
+
+@test "SIGINT ends the step, and cob with 130" {
+    interrupted INT
+    expect_status 130
+    expect_output 'begun' 'CANCELED' 'ERROR: failed to solve: cancelled'
+}
+
+@test "SIGTERM ends the step, and cob with 143" {
+    interrupted TERM
+    expect_status 143
+    expect_output 'CANCELED'
+}
