@@ -35,7 +35,7 @@ struct cob_executor {
     GMutex lock; /* guards what follows */
     char *runtime;
     bool is_runtime_proven; /* a step was started by it */
-    bool are_cgroups_swept;
+    unsigned n_cgroups_swept;
 };
 
 /* A mount on the tmpfs that the runtime makes of /dev: the runtime binds it. */
@@ -85,7 +85,10 @@ json_t *bundle_config(const struct step *step, const char *cgroups_path);
 /* cgroups.c */
 struct step_cgroups;
 COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups);
-const char *cgroups_path(const struct step_cgroups *cgroups);     /* for the runtime; NULL: none */
+/* In cgroup2, for a runtime that makes one. NULL: it cannot. */
+const char *cgroups_path(const struct step_cgroups *cgroups);
+/* Are devices filtered already, which a runtime would need a cgroup for? */
+bool cgroups_filter_devices(const struct step_cgroups *cgroups);
 const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
 void cgroups_remove(struct step_cgroups *cgroups);
 
@@ -102,7 +105,12 @@ COB_RESULT struct cob_error *runtime_run(struct step *step);
 
 /* relay.c */
 struct step_relay; /* the descriptors of one run */
-COB_RESULT struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay);
+enum relay_terminal {
+    RELAY_TERMINAL_SENT,  /* the runtime makes it and sends it to relay_console() */
+    RELAY_TERMINAL_GIVEN, /* the runtime gets one of ours as its own */
+};
+COB_RESULT struct cob_error *relay_new(
+    const struct step *step, enum relay_terminal terminal, struct step_relay **ret_relay);
 void relay_free(struct step_relay *relay);
 COB_AUTOPTR(step_relay, relay_free)
 int relay_child_fd(

@@ -113,6 +113,24 @@ static bool is_in_root_itself(const struct walk *walk, const struct stat *parent
     return fstat(walk->request->root_fd, &root) == 0 && root.st_dev == parent->st_dev;
 }
 
+/* Both: mode 0755, whatever the umask. False: errno says why. */
+static bool make_file(int dir_fd, const char *name)
+{
+    cob_autoclose int fd =
+        openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+
+    return fd >= 0 && fchmod(fd, 0755) == 0;
+}
+
+static bool make_dir(int dir_fd, const char *name)
+{
+    if (mkdirat(dir_fd, name, 0755) < 0)
+        return false;
+    cob_autoclose int fd =
+        openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && fchmod(fd, 0755) == 0;
+}
+
 static struct cob_error *make(
     struct walk *walk, const char *name, bool is_last, struct stat *ret_st)
 {
@@ -121,14 +139,9 @@ static struct cob_error *make(
 
     if (fstat(walk->fd, &parent) < 0)
         return cob_fail_errno(errno, "stat %s", walk->path->str);
-    if (is_file) { /* openat() does not take an O_PATH descriptor's magic: only a plain folder */
-        cob_autoclose int fd =
-            openat(walk->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
-        if (fd < 0)
-            return cob_fail_errno(errno, "create %s/%s", walk->path->str, name);
-    } else if (mkdirat(walk->fd, name, 0755) < 0) {
-        return cob_fail_errno(errno, "make directory %s/%s", walk->path->str, name);
-    }
+    if (!(is_file ? make_file(walk->fd, name) : make_dir(walk->fd, name)))
+        return cob_fail_errno(
+            errno, "make %s %s/%s", is_file ? "file" : "directory", walk->path->str, name);
     if (fstatat(walk->fd, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "stat %s/%s", walk->path->str, name);
     if (walk->request->made && is_in_root_itself(walk, &parent)) {

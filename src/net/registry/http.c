@@ -349,6 +349,18 @@ static bool read_fate(const struct transfer *transfer, CURLcode code, enum http_
     return false;
 }
 
+/* What to do about a certificate that is not trusted. */
+static struct cob_error *distrust(const char *server, const char *why)
+{
+    if (strstr(why, "expired") || strstr(why, "not yet valid"))
+        return cob_fail(COB_PRECONDITION, "%s: %s; is this machine's clock right?", server, why);
+    if (strstr(why, "subject name"))
+        return cob_fail(COB_PRECONDITION, "%s: %s", server, why);
+    return cob_fail(COB_PRECONDITION,
+        "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt", server, why,
+        server);
+}
+
 static struct cob_error *judge(struct transfer *transfer, CURLcode code)
 {
     struct http_response *response = transfer->response;
@@ -357,13 +369,8 @@ static struct cob_error *judge(struct transfer *transfer, CURLcode code)
 
     if (transfer->err)
         return g_steal_pointer(&transfer->err);
-    if (is_trust_problem(code) && (strstr(why, "expired") || strstr(why, "not yet valid")))
-        return cob_fail(COB_PRECONDITION, "%s: %s; is this machine's clock right?",
-            transfer->request->url->server, why);
     if (is_trust_problem(code))
-        return cob_fail(COB_PRECONDITION,
-            "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt",
-            transfer->request->url->server, why, transfer->request->url->server);
+        return distrust(transfer->request->url->server, why);
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
     if (response->fate != HTTP_ANSWERED)

@@ -168,7 +168,7 @@ static void test_threads_and_processes(void)
 /* Processes that begin the same database at once all get it. */
 static void test_begun_by_many(void)
 {
-    for (int round = 0; round < 10; round++) {
+    for (int round = 0; round < 40; round++) {
         char *path = check_scratch_new();
         pid_t pids[4];
 

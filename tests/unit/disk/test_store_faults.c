@@ -209,7 +209,7 @@ static void test_many_processes(void)
             struct cob_store *store = NULL;
 
             CHECK_OK(cob_store_open(path, &store));
-            for (int n = 0; n < 20; n++)
+            for (int n = 0; n < 20 && store; n++)
                 CHECK_OK(build(store, n));
             cob_store_close(store);
             _exit(g_test_failed() ? 1 : 0);

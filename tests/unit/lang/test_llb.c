@@ -360,6 +360,9 @@ EDIT(edit_last_acts, h->last.op_case = PB__OP__OP_SOURCE; h->last.source = &h->s
 EDIT(edit_last_bare, h->last.n_inputs = 0;)
 EDIT(edit_last_index, h->last_input.index = 7;)
 
+/* The initializers that protobuf-c writes cast const away. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
 static void hostile_init(struct hostile *h)
 {
     *h = (struct hostile){.source = PB__OP__INIT,
@@ -411,6 +414,7 @@ static void hostile_init(struct hostile *h)
     h->last.inputs = h->last_inputs;
     h->last.n_inputs = 1;
 }
+#pragma GCC diagnostic pop
 
 static GBytes *pack_definition(Pb__Definition *definition)
 {

@@ -60,7 +60,7 @@ static void fixture_init(struct fixture *f, const char *config)
             .backoff_max_ms = 4,
             .connect_ms = 2000,
             .stall_ms = 2000,
-            .helper_ms = 500}};
+            .helper_ms = 2000}};
 
     g_string_replace(text, "{server}", name, 0);
     g_assert_true(g_file_set_contents(path, text->str, -1, NULL));
@@ -176,7 +176,7 @@ static void test_evil_table(void)
         {"the realm refuses", LOGIN, {{MANIFEST, 0, 0, BEARER, 0}, {"GET /token?", 0, 0, NO, 0}},
             {{0}}, COB_UNAUTHENTICATED,
             "localhost:*/app:v1: failed to authorize: token from realm http://localhost:*/token: "
-            "status 401"},
+            "status 401; the login in docker's config.json was refused, docker login renews it"},
         {"the realm redirects", LOGIN,
             {{MANIFEST, 0, 0, BEARER, 0},
                 {"GET /token?", 0, 0, GO("http://localhost:{other}/"), 0}},

@@ -172,6 +172,28 @@ static void test_plain_http_on_localhost(void)
     fixture_done(&f);
 }
 
+static void *check_in_thread(void *arg)
+{
+    check_image(arg, "x86_64", "amd64");
+    return NULL;
+}
+
+static void test_many_at_once(void)
+{
+    struct fixture f;
+    GThread *threads[12];
+
+    if (!can_run())
+        return;
+    fixture_init(&f, "auth");
+    use_registry(&f, true, true);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("pull", check_in_thread, &f);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        g_thread_join(threads[i]);
+    fixture_done(&f);
+}
+
 static void test_tls_with_a_ca_of_its_own(void)
 {
     struct fixture f;
@@ -241,5 +263,6 @@ int main(int argc, char **argv)
     g_test_add_func(
         "/registry-real/tls-is-checked-and-never-left", test_tls_is_checked_and_never_left);
     g_test_add_func("/registry-real/login", test_login);
+    g_test_add_func("/registry-real/many-at-once", test_many_at_once);
     return g_test_run();
 }
