@@ -26,6 +26,11 @@ static void split_name(const char *name, char **ret_repository, char **ret_tag)
 {
     const char *slash, *colon;
 
+    if (!name || g_str_has_prefix(name, "sha256:")) { /* built without a tag, or lost it */
+        *ret_repository = g_strdup("<none>");
+        *ret_tag = g_strdup("<none>");
+        return;
+    }
     if (g_str_has_prefix(name, "docker.io/library/"))
         name += strlen("docker.io/library/");
     else if (g_str_has_prefix(name, "docker.io/"))

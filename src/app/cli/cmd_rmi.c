@@ -23,9 +23,11 @@ static struct cob_error *remove_one(
         COB_TRY(cob_store_image_find(store, given, NULL, &image));
         if (!image)
             return is_forced ? NULL : cob_fail(COB_NOT_FOUND, "no such image: %s", given);
-        COB_TRY(cob_store_image_remove(store, image->name, &was_there));
+        g_free(name);
+        name = g_strdup(image->name ? image->name : image->config_digest);
+        COB_TRY(cob_store_image_remove(store, name, &was_there));
     }
-    g_string_append_printf(out, "Untagged: %s\n", image ? image->name : name);
+    g_string_append_printf(out, "Untagged: %s\n", name);
     return NULL;
 }
 

@@ -167,8 +167,9 @@ struct cob_error *cob_store_image_list(struct cob_store *store, GPtrArray **ret_
 
 static struct cob_error *remove_name(struct cob_store *store, const char *name, bool *ret_was_there)
 {
-    COB_TRY(
-        cob_db_run(store->db, NULL, NULL, "DELETE FROM images WHERE name = ?1", COB_DB_T(name)));
+    COB_TRY(cob_db_run(store->db, NULL, NULL,
+        "DELETE FROM images WHERE name = ?1 OR (name IS NULL AND config_digest = ?1)",
+        COB_DB_T(name)));
     *ret_was_there = cob_db_n_changed(store->db) > 0;
     return NULL;
 }
