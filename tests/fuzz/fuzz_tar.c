@@ -37,7 +37,7 @@ static void unpack(int dir_fd, const uint8_t *data, size_t len)
         .is_archive = data[0] & 1,
         .ignore_owners = true,
         .max_bytes = 16 << 20};
-    const size_t piece = data[0] & 2 ? 1 + data[0] : len;
+    const size_t piece = data[0] & 2 ? (size_t)data[0] + 1 : len;
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
     struct cob_layer_unpack_result result = {0};
     struct cob_error *err = NULL;
