@@ -47,8 +47,8 @@ static struct cob_error *build_and_tell(
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
-    COB_TRY(cli_engine_open_to_mount(&engine));
     COB_TRY(cli_progress_new(call, &progress));
+    COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_build(engine, request, cob_progress_observer(progress), call->cancel, &result);
     cob_progress_finish(progress, err);
     if (!err)
