@@ -307,6 +307,7 @@ static void test_local(void)
     g_autofree char *before =
         run(f, "mkdir canary dest && echo safe > canary/f && echo mine > dest/keep &&"
                " ln -s ../canary/f dest/hello && ln -s ../canary dest/d");
+    (void)before;
     CHECK_OK(export_to(f, "local", "dest"));
     check_run(f, "ls -A dest dest/d canary; cat dest/hello canary/f dest/keep",
         "canary:\nf\n\ndest:\nd\nhard\nhello\nkeep\nlink\n\ndest/d:\nsuid\nsecondsafe\nmine");
@@ -335,6 +336,7 @@ static void test_bad_places(void)
         g_autoptr(fixture) f = fixture_new();
         g_autofree char *before = run(f, bad_places[i].make);
         g_autofree char *tree = run(f, "ls -lA");
+        (void)before;
 
         if (!bad_places[i].want) {
             CHECK_ERROR(export_to(f, "oci", "none/x"), COB_NOT_FOUND, "*open directory *none*");
