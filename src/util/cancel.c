@@ -6,7 +6,7 @@
 
 struct cob_cancel {
     int refs;    /* atomic */
-    int is_set;  /* atomic */
+    int is_set;  /* atomic; __atomic_*, since GLib's macros cast const away */
     int fd;      /* an eventfd, never read: once readable, readable for ever */
     int both_fd; /* an epoll of fd and the parent's; -1 without a parent */
     struct cob_cancel *parent;
@@ -68,7 +68,7 @@ void cob_cancel_trigger(struct cob_cancel *cancel)
     int saved = errno;
     const uint64_t one = 1;
 
-    g_atomic_int_set(&cancel->is_set, 1);
+    __atomic_store_n(&cancel->is_set, 1, __ATOMIC_SEQ_CST);
     while (write(cancel->fd, &one, sizeof(one)) < 0 && errno == EINTR)
         ;
     errno = saved;
@@ -77,7 +77,7 @@ void cob_cancel_trigger(struct cob_cancel *cancel)
 bool cob_cancel_is_set(const struct cob_cancel *cancel)
 {
     for (; cancel; cancel = cancel->parent) {
-        if (g_atomic_int_get(&cancel->is_set))
+        if (__atomic_load_n(&cancel->is_set, __ATOMIC_SEQ_CST)) /* GLib's would drop the const */
             return true;
     }
     return false;

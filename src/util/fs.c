@@ -158,7 +158,7 @@ struct cob_error *cob_fs_make_dirs(int dir_fd, const char *path, mode_t mode, in
     if (fd < 0)
         return cob_fail_errno(errno, "open directory");
     for (char **part = parts; *part; part++) {
-        int next_fd;
+        int next_fd = -1;
 
         if ((*part)[0] == '\0')
             continue;

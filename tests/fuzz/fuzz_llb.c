@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(GBytes) again = cob_llb_definition_bytes(definition);
     g_autoptr(cob_error) dump_err = cob_llb_dump(definition, &dump);
     g_autoptr(cob_error) graph_err = cob_llb_graph_new(definition, &graph);
+    (void)again, (void)dump_err;
     if (!graph_err && graph->result.vertex >= 0)
         g_assert((unsigned)graph->result.vertex + 1 == graph->vertices->len);
     return 0;

@@ -72,7 +72,7 @@ registry_start() {
 }
 
 registry_stop() {
-    [ -z "${REGISTRY_PID:-}" ] || { kill "$REGISTRY_PID"; wait "$REGISTRY_PID" 2>/dev/null; }
+    [ -z "${REGISTRY_PID:-}" ] || { kill "$REGISTRY_PID" || :; wait "$REGISTRY_PID" 2>/dev/null || :; }
     [ -z "${REGISTRY_OWN_DIR:-}" ] || rm -rf "$REGISTRY_OWN_DIR"
     REGISTRY_PID= REGISTRY_OWN_DIR=
     return 0

@@ -200,7 +200,7 @@ static bool is_turn_over(const struct plain *plain, double all_news, int64_t now
     return (double)TURN_US * all_news / others < (double)waited_us(plain->current, now_us);
 }
 
-/* Which of the running vertices with news is to be printed; NULL: the current one keeps its turn. */
+/* Which running vertex with news is to be printed; NULL: the current one keeps its turn. */
 static struct trace_vertex *next_turn(
     const struct plain *plain, const struct trace *trace, int64_t now_us)
 {

@@ -63,13 +63,16 @@ static struct tty_size size_of(int fd)
     return (struct tty_size){.columns = size.ws_col, .rows = size.ws_row};
 }
 
+/* Draw what changed. On a terminal the timers of what runs change always; when nothing runs, it is
+ * left alone: another program may be using it. */
 static void draw_locked(struct cob_progress *progress)
 {
     const int64_t now_us = g_get_real_time();
+    const bool is_tty_due = progress->is_dirty || trace_has_running(&progress->trace);
 
     if (progress->mode == COB_PROGRESS_PLAIN)
         plain_print(&progress->plain, &progress->trace, now_us, progress->out);
-    else if (progress->mode == COB_PROGRESS_TTY)
+    else if (progress->mode == COB_PROGRESS_TTY && is_tty_due)
         tty_draw(
             &progress->tty, &progress->trace, now_us, size_of(progress->out_fd), progress->out);
     progress->is_dirty = false;

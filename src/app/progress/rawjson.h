@@ -11,6 +11,7 @@
 
 #include "build/event.h"
 
+/* Append one event. */
 void rawjson_vertex(GString *out, const struct cob_event_vertex *event);
 void rawjson_status(GString *out, const struct cob_event_status *event);
 void rawjson_log(GString *out, const struct cob_event_log *event);

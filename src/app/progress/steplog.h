@@ -38,6 +38,7 @@ struct steplog {
 void steplog_init(struct steplog *log, bool is_queued);
 void steplog_done(struct steplog *log);
 
+/* Add what came, in any pieces. */
 void steplog_add(struct steplog *log, const char *data, size_t len, int64_t at_us);
 
 /* The step ended: so does its last line. */

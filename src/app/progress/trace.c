@@ -170,6 +170,15 @@ bool trace_is_running(const struct trace_vertex *vertex)
     return vertex->started_us && !vertex->completed_us;
 }
 
+bool trace_has_running(const struct trace *trace)
+{
+    for (guint i = 0; i < trace->started->len; i++) {
+        if (trace_is_running(trace->started->pdata[i]))
+            return true;
+    }
+    return false;
+}
+
 bool trace_is_cancelled(const struct trace_vertex *vertex)
 {
     return vertex->error && g_str_has_suffix(vertex->error, "context canceled");

@@ -46,16 +46,26 @@ struct trace {
     bool is_queued;        /* keep all that steps print, for a view that prints it */
 };
 
+/* is_queued: see the struct. */
 void trace_init(struct trace *trace, bool is_queued);
 void trace_done(struct trace *trace);
 
+/* Note an event. */
 void trace_vertex(struct trace *trace, const struct cob_event_vertex *event, int64_t now_us);
 void trace_status(struct trace *trace, const struct cob_event_status *event, int64_t now_us);
 void trace_log(struct trace *trace, const struct cob_event_log *event, int64_t now_us);
 void trace_warning(struct trace *trace, const struct cob_event_warning *event, int64_t now_us);
 
+/* It started and did not end. */
 bool trace_is_running(const struct trace_vertex *vertex);
+
+/* Does any step run? */
+bool trace_has_running(const struct trace *trace);
+
+/* It was stopped, and did not fail by itself. */
 bool trace_is_cancelled(const struct trace_vertex *vertex);
+
+/* How many have ended. */
 guint trace_n_completed(const struct trace *trace);
 
 /* How long it has run, all its runs together. */

@@ -25,6 +25,7 @@ struct tty_size {
     int columns, rows;
 };
 
+/* has_colours: the completed, failed and stopped are told apart by colour, too. */
 void tty_init(struct tty *tty, bool has_colours);
 void tty_done(struct tty *tty);
 

@@ -130,7 +130,6 @@ static struct cob_error *run_graph(
     struct cob_engine *engine = building->engine;
     struct client client = {.request = building->request, .ignore = building->frontend.ignore};
     const struct cob_ops_client side = cob_engine_client(&client);
-    g_autoptr(cob_cachemount_pool) pool = NULL;
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
         .images = engine->images,
@@ -140,8 +139,7 @@ static struct cob_error *run_graph(
         .build_name = name};
 
     COB_TRY(cob_engine_executor(engine, &config.executor));
-    COB_TRY(cob_engine_cachemounts(engine, &pool));
-    config.cachemounts = pool;
+    COB_TRY(cob_engine_cachemounts(engine, &config.cachemounts));
     return solve_with_ops(building, &config, graph, result);
 }
 

@@ -23,6 +23,7 @@ void cob_engine_close(struct cob_engine *engine)
     if (!engine)
         return;
     cob_executor_free(engine->executor);
+    cob_cachemount_pool_free(engine->cachemounts);
     cob_image_source_free(engine->images);
     cob_registry_free(engine->registry);
     cob_store_close(engine->store);
@@ -40,12 +41,21 @@ struct cob_error *cob_engine_executor(struct cob_engine *engine, struct cob_exec
         g_autofree char *state =
             g_build_filename(cob_store_tmp_path(engine->store), "executor", NULL);
         const struct cob_executor_config config = {
-            .state_dir = state, .is_rootless = cob_store_is_rootless(engine->store)};
+            .state_dir = state, .is_rootless = cob_store_is_userxattr(engine->store)};
 
         COB_TRY(cob_fs_make_dirs(cob_store_tmp_fd(engine->store), "executor", 0700, NULL));
         COB_TRY(cob_executor_new(&config, &engine->executor));
     }
     *ret_executor = engine->executor;
+    return NULL;
+}
+
+struct cob_error *cob_engine_cachemounts(
+    struct cob_engine *engine, struct cob_cachemount_pool **ret_pool)
+{
+    if (!engine->cachemounts)
+        COB_TRY(cob_cachemount_pool_open(engine->store, NULL, NULL, &engine->cachemounts));
+    *ret_pool = engine->cachemounts;
     return NULL;
 }
 

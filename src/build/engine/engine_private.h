@@ -25,12 +25,15 @@ struct cob_engine {
     struct cob_store *store;
     struct cob_registry *registry;
     struct cob_image_source *images;
-    struct cob_executor *executor; /* NULL until something runs */
+    struct cob_executor *executor;           /* NULL until something runs */
+    struct cob_cachemount_pool *cachemounts; /* likewise */
 };
 
-/* The executor, made at the first call. Borrowed. */
+/* The executor and the pool of cache mounts, made at the first call. Borrowed. */
 COB_RESULT struct cob_error *cob_engine_executor(
     struct cob_engine *engine, struct cob_executor **ret_executor);
+COB_RESULT struct cob_error *cob_engine_cachemounts(
+    struct cob_engine *engine, struct cob_cachemount_pool **ret_pool);
 
 /* --- internal.c --- */
 

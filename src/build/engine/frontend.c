@@ -80,8 +80,11 @@ static struct cob_error *load_ignore(const struct cob_engine_request *request,
     struct cob_error *err = read_ignore(request, &bytes);
 
     cob_engine_step_status(&step, "transferring context:", bytes ? g_bytes_get_size(bytes) : 0);
-    if (!err && bytes)
-        err = cob_wrap(cob_ignore_parse(bytes, &frontend->ignore), ".dockerignore");
+    if (!err && bytes) {
+        g_autoptr(cob_srcfile) file = cob_srcfile_new(".dockerignore", bytes);
+
+        err = cob_ignore_parse(file, &frontend->ignore);
+    }
     return cob_engine_step_end(&step, err);
 }
 

@@ -82,7 +82,7 @@ static json_t *outside_array(const char *const *texts)
 
 static json_t *user(const struct step *step)
 {
-    const struct step_identity *identity = &step->identity;
+    const struct cob_rootfs_identity *identity = &step->identity;
     json_t *groups = json_array();
 
     for (guint i = 0; i < identity->groups->len && !step->executor->is_single_id; i++)
@@ -247,8 +247,10 @@ json_t *bundle_config(const struct step *step, const char *cgroups_path)
 {
     const char *hostname = step->request->hostname;
 
-    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.0.2", "process",
-        process(step), "root", "path", "rootfs", "readonly", (int)step->request->is_root_readonly,
-        "hostname", outside_text(hostname ? hostname : "buildkitsandbox"), "mounts", mounts(step),
-        "linux", linux_part(step, cgroups_path));
+    /* crun takes this in place of linux.seccomp, which says the same and is there for the rest. */
+    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
+        "annotations", "run.oci.seccomp_bpf_data", cob_seccomp_program, "process", process(step),
+        "root", "path", "rootfs", "readonly", (int)step->request->is_root_readonly, "hostname",
+        outside_text(hostname ? hostname : "buildkitsandbox"), "mounts", mounts(step), "linux",
+        linux_part(step, cgroups_path));
 }

@@ -4,7 +4,8 @@
  *
  *     machine                          who makes the step's cgroup     and filters devices
  *     cgroup2 alone                    the runtime, in /cob/<id>       the runtime, by eBPF
- *     with a v1 hierarchy of devices   cob, there: .../cob/<id>        cob, by devices.allow
+ *     with a v1 hierarchy of devices   cob, there: .../cob/<id>        cob, by devices.allow; crun
+ *                                                                      makes no other; runc does
  *     neither                          the runtime, in a cgroup2 that the step's namespace shows
  *     rootless                         nobody                          the kernel: no mknod
  *
@@ -24,13 +25,15 @@
 
 #define CGROUPS "/sys/fs/cgroup"
 #define DEVICES_V1 CGROUPS "/devices"
+#define N_HIERARCHIES 2 /* at most: one of devices, and cgroup2 */
 #define REMOVE_TRIES 50
 #define REMOVE_WAIT_US 2000
 
 struct step_cgroups {
-    int parent_fd;    /* the folder "cob" of a hierarchy; -1 */
-    char *leaf;       /* name in it */
-    char *path;       /* for the runtime; NULL: it shall make none */
+    int devices_fd;   /* the folder "cob" of the v1 hierarchy of devices; -1 */
+    int unified_fd;   /* the folder "cob" of cgroup2; -1 */
+    char *leaf;       /* name in them */
+    char *path;       /* in cgroup2, for the runtime; NULL: rootless */
     int procs_fds[2]; /* cgroup.procs to be joined, then -1 */
 };
 
@@ -88,8 +91,8 @@ static struct cob_error *open_parent(struct step *step, const char *hierarchy, i
     if (*ret_fd < 0)
         return cob_fail_errno(errno, "open cgroup %s", path);
     g_mutex_lock(&executor->lock);
-    bool is_first = !executor->are_cgroups_swept;
-    executor->are_cgroups_swept = true;
+    bool is_first = executor->n_cgroups_swept < N_HIERARCHIES;
+    executor->n_cgroups_swept += is_first;
     g_mutex_unlock(&executor->lock);
     if (is_first)
         sweep(*ret_fd);
@@ -100,9 +103,9 @@ static struct cob_error *make_devices_leaf(struct step_cgroups *cgroups)
 {
     cob_autoclose int fd = -1;
 
-    if (mkdirat(cgroups->parent_fd, cgroups->leaf, 0755) < 0)
+    if (mkdirat(cgroups->devices_fd, cgroups->leaf, 0755) < 0)
         return cob_fail_errno(errno, "make it");
-    fd = openat(cgroups->parent_fd, cgroups->leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fd = openat(cgroups->devices_fd, cgroups->leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return cob_fail_errno(errno, "open it");
     COB_TRY(write_at(fd, "devices.deny", "a"));
@@ -126,13 +129,12 @@ static struct cob_error *show_cgroup2(void)
  * neither can be had, the runtime says what it thinks of it. */
 static void hide_cgroups(void)
 {
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
     if (is_cgroup2(CGROUPS))
         return;
-    if (unshare(CLONE_NEWCGROUP) == 0 &&
-        mount("cgroup2", CGROUPS, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0)
-        return;
-    if (mount("cob", CGROUPS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0") < 0)
-        return;
+    if (unshare(CLONE_NEWCGROUP) < 0 || mount("cgroup2", CGROUPS, "cgroup2", flags, NULL) < 0)
+        mount("cob", CGROUPS, "tmpfs", flags, "size=0");
 }
 
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
@@ -142,13 +144,12 @@ static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
         return NULL;
     }
     if (is_cgroup1(DEVICES_V1)) {
-        COB_TRY(open_parent(step, DEVICES_V1, &cgroups->parent_fd));
+        COB_TRY(open_parent(step, DEVICES_V1, &cgroups->devices_fd));
         COB_TRY(
             cob_wrap(make_devices_leaf(cgroups), "cgroup " DEVICES_V1 "/cob/%s", cgroups->leaf));
-        return show_cgroup2();
     }
     COB_TRY(show_cgroup2());
-    COB_TRY(open_parent(step, CGROUPS, &cgroups->parent_fd));
+    COB_TRY(open_parent(step, CGROUPS, &cgroups->unified_fd));
     cgroups->path = g_build_filename("/cob", cgroups->leaf, NULL);
     return NULL;
 }
@@ -157,8 +158,8 @@ struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgrou
 {
     struct step_cgroups *cgroups = g_new(struct step_cgroups, 1);
 
-    *cgroups =
-        (struct step_cgroups){.parent_fd = -1, .leaf = g_strdup(step->id), .procs_fds = {-1, -1}};
+    *cgroups = (struct step_cgroups){
+        .devices_fd = -1, .unified_fd = -1, .leaf = g_strdup(step->id), .procs_fds = {-1, -1}};
     *ret_cgroups = cgroups;
     return fill(step, cgroups);
 }
@@ -166,6 +167,11 @@ struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgrou
 const char *cgroups_path(const struct step_cgroups *cgroups)
 {
     return cgroups->path;
+}
+
+bool cgroups_filter_devices(const struct step_cgroups *cgroups)
+{
+    return cgroups->devices_fd >= 0;
 }
 
 const int *cgroups_procs_fds(const struct step_cgroups *cgroups)
@@ -187,9 +193,12 @@ void cgroups_remove(struct step_cgroups *cgroups)
 {
     if (!cgroups)
         return;
-    if (cgroups->parent_fd >= 0)
-        remove_leaf(cgroups->parent_fd, cgroups->leaf);
-    cob_closep(&cgroups->parent_fd);
+    if (cgroups->devices_fd >= 0)
+        remove_leaf(cgroups->devices_fd, cgroups->leaf);
+    if (cgroups->unified_fd >= 0)
+        remove_leaf(cgroups->unified_fd, cgroups->leaf);
+    cob_closep(&cgroups->devices_fd);
+    cob_closep(&cgroups->unified_fd);
     cob_closep(&cgroups->procs_fds[0]);
     g_free(cgroups->leaf);
     g_free(cgroups->path);

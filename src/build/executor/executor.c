@@ -74,7 +74,7 @@ static void step_init(struct step *step, struct cob_executor *executor,
         .state_fd = -1,
         .rootfs_fd = -1,
         .identity = {.groups = g_array_new(FALSE, FALSE, sizeof(uint32_t))},
-        .stubs = rootwalk_stubs_new(),
+        .stubs = cob_rootfs_made_new(),
         .dev_mounts = g_ptr_array_new_with_free_func(dev_mount_free),
         .netns_fd = -1};
     for (size_t i = 0; i < request->n_mounts; i++)
@@ -101,13 +101,13 @@ static void step_done(struct step *step)
 static struct cob_error *prepare_cwd(struct step *step)
 {
     const char *cwd = step->request->cwd ? step->request->cwd : "/";
-    struct rootwalk_request request = {
-        .root_fd = step->rootfs_fd, .path = cwd, .wish = ROOTWALK_MAKE_DIR, .is_guarded = true};
+    struct cob_rootfs_walk request = {
+        .root_fd = step->rootfs_fd, .path = cwd, .wish = COB_ROOTFS_MAKE_DIR, .is_guarded = true};
     cob_autoclose int fd = -1;
 
     if (*cwd != '/')
         return cob_fail(COB_INVALID, "working directory %s: it is not an absolute path", cwd);
-    return cob_wrap(rootwalk(&request, &fd, &step->cwd), "working directory %s", cwd);
+    return cob_wrap(cob_rootfs_walk(&request, &fd, &step->cwd), "working directory %s", cwd);
 }
 
 /* All of it, in the thread of the step. The network's helper starts meanwhile. */
@@ -120,7 +120,7 @@ static struct cob_error *carry_out(struct step *step)
         stepnet_start(step->executor->net);
     COB_TRY(stepmounts_clone_sources(step));
     COB_TRY(stepmounts_enter(step));
-    COB_TRY(passwd_resolve(step->rootfs_fd, request->user, &step->identity));
+    COB_TRY(cob_rootfs_identify(step->rootfs_fd, request->user, &step->identity));
     COB_TRY(cgroups_new(step, &step->cgroups));
     if (has_network)
         COB_TRY(
@@ -137,7 +137,7 @@ static void *run_step(void *arg)
 
     step->err = carry_out(step);
     stepmounts_leave(step);
-    rootwalk_remove_stubs(step->request->root_fd, step->stubs);
+    cob_rootfs_unmake(step->request->root_fd, step->stubs);
     cgroups_remove(step->cgroups);
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,6 +21,8 @@ struct step_relay {
     int listen_fd;    /* where the runtime sends the terminal to; -1 */
     int master_fd;    /* our end of the terminal; -1 */
     bool is_stdin_at_end;
+    char typed[4096]; /* what the terminal has not taken yet */
+    size_t n_typed;
 };
 
 void relay_free(struct step_relay *relay)
@@ -60,7 +63,36 @@ static struct cob_error *open_console(struct step_relay *relay)
     return NULL;
 }
 
-struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay)
+static void copy_size(const struct step_relay *relay)
+{
+    struct winsize size;
+
+    if (relay->master_fd >= 0 && ioctl(relay->request->stdin_fd, TIOCGWINSZ, &size) == 0)
+        ioctl(relay->master_fd, TIOCSWINSZ, &size);
+}
+
+/* A runtime that sends no terminal while it stays makes one and copies between it and its own:
+ * that is one of ours. */
+static struct cob_error *open_terminal(struct step_relay *relay)
+{
+    char name[64];
+
+    relay->master_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (relay->master_fd < 0 || grantpt(relay->master_fd) < 0 || unlockpt(relay->master_fd) < 0 ||
+        ptsname_r(relay->master_fd, name, sizeof(name)) != 0)
+        return cob_fail_errno(errno, "make a terminal");
+    for (int i = 0; i < 3; i++) {
+        relay->child_fds[i] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (relay->child_fds[i] < 0)
+            return cob_fail_errno(errno, "open %s", name);
+    }
+    fcntl(relay->master_fd, F_SETFL, O_RDWR | O_NONBLOCK);
+    copy_size(relay);
+    return NULL;
+}
+
+struct cob_error *relay_new(
+    const struct step *step, enum relay_terminal terminal, struct step_relay **ret_relay)
 {
     g_autoptr(step_relay) relay = g_new(struct step_relay, 1);
 
@@ -69,8 +101,10 @@ struct cob_error *relay_new(const struct step *step, struct step_relay **ret_rel
         .child_fds = {-1, -1, -1},
         .listen_fd = -1,
         .master_fd = -1};
-    if (step->request->is_terminal)
+    if (step->request->is_terminal && terminal == RELAY_TERMINAL_SENT)
         COB_TRY(open_console(relay));
+    else if (step->request->is_terminal)
+        COB_TRY(open_terminal(relay));
     else if (step->request->log)
         COB_TRY(open_pipes(relay));
     *ret_relay = g_steal_pointer(&relay);
@@ -84,7 +118,7 @@ int relay_child_fd(const struct step_relay *relay, int stream)
 
     if (relay->listen_fd >= 0)
         return 0; /* the terminal is all three */
-    if (stream > 0 && request->log)
+    if (relay->child_fds[stream] >= 0)
         return relay->child_fds[stream];
     return given[stream];
 }
@@ -121,15 +155,8 @@ static bool hear(const struct step_relay *relay, int fd, int stream)
 
     if (n > 0)
         pass_on(relay, stream, buffer, (size_t)n);
-    return n > 0; /* a terminal that its last user closed says EIO */
-}
-
-static void copy_size(const struct step_relay *relay)
-{
-    struct winsize size;
-
-    if (relay->master_fd >= 0 && ioctl(relay->request->stdin_fd, TIOCGWINSZ, &size) == 0)
-        ioctl(relay->master_fd, TIOCSWINSZ, &size);
+    /* a terminal that its last user closed says EIO */
+    return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
 /* The runtime sends our end of the terminal.  spec: runc docs/terminals.md */
@@ -152,21 +179,32 @@ static void take_terminal(struct step_relay *relay)
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_type == SCM_RIGHTS && relay->master_fd < 0)
         memcpy(&relay->master_fd, CMSG_DATA(header), sizeof(int));
+    fcntl(relay->master_fd, F_SETFL, O_RDWR | O_NONBLOCK);
     copy_size(relay);
+}
+
+/* Never wait for a terminal to take it: its user may be waiting for us to take what it says. */
+static void type_on(struct step_relay *relay)
+{
+    ssize_t n = TEMP_FAILURE_RETRY(write(relay->master_fd, relay->typed, relay->n_typed));
+
+    if (n < 0)
+        return;
+    relay->n_typed -= (size_t)n;
+    memmove(relay->typed, relay->typed + n, relay->n_typed);
 }
 
 static void type_in(struct step_relay *relay)
 {
-    char buffer[BUFFER_BYTES];
-    ssize_t n = TEMP_FAILURE_RETRY(read(relay->request->stdin_fd, buffer, sizeof(buffer)));
     static const char end_of_file = 4;
+    ssize_t n =
+        TEMP_FAILURE_RETRY(read(relay->request->stdin_fd, relay->typed, sizeof(relay->typed)));
 
-    if (n > 0) {
-        cob_error_free(cob_fs_write_fd(relay->master_fd, buffer, (size_t)n));
-        return;
-    }
-    relay->is_stdin_at_end = true;
-    cob_error_free(cob_fs_write_fd(relay->master_fd, &end_of_file, 1));
+    relay->is_stdin_at_end = n <= 0;
+    if (n <= 0)
+        relay->typed[0] = end_of_file;
+    relay->n_typed = n > 0 ? (size_t)n : 1;
+    type_on(relay);
 }
 
 static void see_resize(const struct step_relay *relay)
@@ -188,11 +226,14 @@ static void watch(const struct step_relay *relay, struct pollfd *fds)
     fds[ERR].fd = relay->read_fds[2];
     fds[LISTEN].fd = has_terminal ? -1 : relay->listen_fd;
     fds[MASTER].fd = relay->master_fd;
-    fds[STDIN].fd =
-        has_terminal && request->stdin_fd && !relay->is_stdin_at_end ? request->stdin_fd : -1;
+    fds[STDIN].fd = has_terminal && request->stdin_fd && !relay->is_stdin_at_end && !relay->n_typed
+                        ? request->stdin_fd
+                        : -1;
     fds[RESIZE].fd = has_terminal && request->resize_fd ? request->resize_fd : -1;
     for (int i = 0; i < N_SOURCES; i++)
         fds[i].events = POLLIN;
+    if (relay->n_typed > 0)
+        fds[MASTER].events |= POLLOUT;
 }
 
 static void serve(struct step_relay *relay, const struct pollfd *fds)
@@ -207,7 +248,9 @@ static void serve(struct step_relay *relay, const struct pollfd *fds)
         type_in(relay);
     if (fds[RESIZE].revents)
         see_resize(relay);
-    if (fds[MASTER].revents && !hear(relay, relay->master_fd, 1))
+    if ((fds[MASTER].revents & POLLOUT) && relay->n_typed > 0)
+        type_on(relay);
+    if ((fds[MASTER].revents & ~POLLOUT) && !hear(relay, relay->master_fd, 1))
         close(g_steal_fd(&relay->master_fd));
 }
 
@@ -218,7 +261,8 @@ static void drain(struct step_relay *relay)
         while (relay->read_fds[i] >= 0 && hear(relay, relay->read_fds[i], i))
             ;
     }
-    while (relay->master_fd >= 0 && hear(relay, relay->master_fd, 1))
+    struct pollfd terminal = {.fd = relay->master_fd, .events = POLLIN};
+    while (relay->master_fd >= 0 && poll(&terminal, 1, 0) > 0 && hear(relay, relay->master_fd, 1))
         ;
 }
 

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 
 #include "build/executor/step.h"
@@ -28,6 +29,7 @@ struct entrance {
     int alive_read_fd, alive_write_fd;
     int netns_fd;
     const int *procs_fds;
+    bool takes_terminal; /* standard input is a terminal that is to tell it of changes of size */
 };
 
 /* spec: only async-signal-safe calls, see util/process.h. */
@@ -45,6 +47,8 @@ static int enter(void *arg)
             return errno;
     }
     if (entrance->netns_fd >= 0 && setns(entrance->netns_fd, CLONE_NEWNET) < 0)
+        return errno;
+    if (entrance->takes_terminal && (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0))
         return errno;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return errno;
@@ -71,6 +75,14 @@ static bool is_crun(const char *runtime)
     return g_str_has_prefix(base, "crun");
 }
 
+/* The cgroup that this runtime is to make: none, if it can do without. */
+static const char *cgroup_for(const struct step *step, const char *runtime)
+{
+    bool is_needless = is_crun(runtime) && cgroups_filter_devices(step->cgroups);
+
+    return is_needless ? NULL : cgroups_path(step->cgroups);
+}
+
 static void add(GPtrArray *args, const char *arg)
 {
     g_ptr_array_add(args, g_strdup(arg));
@@ -92,8 +104,9 @@ static GPtrArray *make_args(const struct step *step, const char *runtime, const 
     add_path(args, step, "--log", LOG_NAME);
     add(args, "--log-format");
     add(args, "json");
-    if (is_crun(runtime) && !cgroups_path(step->cgroups))
-        add(args, "--cgroup-manager=disabled");
+    if (is_crun(runtime))
+        add(args,
+            cgroup_for(step, runtime) ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled");
     if (!is_crun(runtime) && step->executor->is_rootless)
         add(args, "--rootless=true");
     add(args, "run");
@@ -106,9 +119,9 @@ static GPtrArray *make_args(const struct step *step, const char *runtime, const 
     return args;
 }
 
-static struct cob_error *write_config(const struct step *step)
+static struct cob_error *write_config(const struct step *step, const char *runtime)
 {
-    json_t *config = bundle_config(step, cgroups_path(step->cgroups));
+    json_t *config = bundle_config(step, cgroup_for(step, runtime));
     cob_autoclose int fd = openat(
         step->state_fd, "bundle/config.json", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -130,7 +143,8 @@ static struct cob_error *spawn(struct step *step, const char *runtime, struct st
     struct entrance entrance = {.alive_read_fd = step->executor->alive_fds[0],
         .alive_write_fd = step->executor->alive_fds[1],
         .netns_fd = step->netns_fd,
-        .procs_fds = cgroups_procs_fds(step->cgroups)};
+        .procs_fds = cgroups_procs_fds(step->cgroups),
+        .takes_terminal = step->request->is_terminal && !relay_console(relay)};
     g_autoptr(GPtrArray) args = make_args(step, runtime, relay_console(relay));
     struct cob_process_request request = {.argv = (const char *const *)args->pdata,
         .envp = env,
@@ -202,8 +216,8 @@ static struct cob_error *try_runtime(struct step *step, const char *runtime, cha
     g_autoptr(step_relay) relay = NULL;
     int status = 0;
 
-    COB_TRY(write_config(step));
-    COB_TRY(relay_new(step, &relay));
+    COB_TRY(write_config(step, runtime));
+    COB_TRY(relay_new(step, is_crun(runtime) ? RELAY_TERMINAL_SENT : RELAY_TERMINAL_GIVEN, &relay));
     COB_TRY(spawn(step, runtime, relay, &process));
     relay_close_child_fds(relay);
     struct cob_error *err = relay_until_end(relay, cob_process_fd(process), step->cancel);

@@ -21,3 +21,6 @@ struct cob_seccomp_rule {
     unsigned errno_value; /* for SCMP_ACT_ERRNO */
 };
 extern const struct cob_seccomp_rule cob_seccomp_rules[]; /* to a row without a name */
+
+/* All of it as a filter program, in base64; made while cob is built, by seccomp_compile.c. */
+extern const char cob_seccomp_program[];

@@ -3,10 +3,8 @@
  * What the files of the executor share: the executor, one run of it, and who does what.
  *
  *     executor.c    the API; the thread of a step, and its order
- *     rootwalk.c    paths of an image, walked on descriptors; mount points made and taken away
  *     stepmounts.c  the step's mount namespace, the request's mounts
  *     etcfiles.c    the texts of hosts and resolv.conf
- *     passwd.c      USER, by the image's passwd and group
  *     bundle.c      config.json
  *     cgroups.c     cgroups of a step
  *     stepnet.c     the build's network namespace and its helper
@@ -19,6 +17,7 @@
 #include <jansson.h>
 
 #include "build/executor/executor.h"
+#include "build/rootfs/rootfs.h"
 #include "util/cleanup.h"
 
 #define COB_STEP_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,13 +35,7 @@ struct cob_executor {
     GMutex lock; /* guards what follows */
     char *runtime;
     bool is_runtime_proven; /* a step was started by it */
-    bool are_cgroups_swept;
-};
-
-/* Who a process in the root is. */
-struct step_identity {
-    uint32_t uid, gid;
-    GArray *groups; /* of uint32_t: supplementary ids */
+    unsigned n_cgroups_swept;
 };
 
 /* A mount on the tmpfs that the runtime makes of /dev: the runtime binds it. */
@@ -61,9 +54,9 @@ struct step {
     int root_clone_fd;
     int state_fd;  /* the tmpfs on state_dir */
     int rootfs_fd; /* the root, attached */
-    struct step_identity identity;
+    struct cob_rootfs_identity identity;
     char *cwd;             /* in the root, without symlinks */
-    GArray *stubs;         /* of struct rootwalk_stub */
+    GArray *stubs;         /* of struct cob_rootfs_made */
     GPtrArray *dev_mounts; /* of struct step_dev_mount, owned */
     struct step_cgroups *cgroups;
     int netns_fd;           /* borrowed from the network; -1 */
@@ -71,38 +64,6 @@ struct step {
     struct cob_error *err;
     int exit_code;
 };
-
-/* rootwalk.c */
-
-enum rootwalk_wish {
-    ROOTWALK_FIND,      /* it must be there */
-    ROOTWALK_MAKE_DIR,  /* a directory, made with its parents where it is missing */
-    ROOTWALK_MAKE_FILE, /* a file, made with its parents where it is missing */
-};
-
-struct rootwalk_request {
-    int root_fd;
-    const char *path;
-    enum rootwalk_wish wish;
-    bool is_guarded; /* refuse what is at or below /proc, /sys, /dev */
-    GArray *stubs;   /* note what was made here; NULL: it is to stay */
-};
-
-/* Something that was made in the root to mount on. */
-struct rootwalk_stub {
-    char *parent; /* path in the root, without symlinks */
-    char *name;
-    dev_t dev;
-    ino_t ino;
-};
-
-/* Walk as in a chroot, on descriptors; symlinks are read, never followed by the kernel.
- * ret_fd: O_PATH, never a symlink.  ret_path: the way without symlinks; the caller's. */
-COB_RESULT struct cob_error *rootwalk(
-    const struct rootwalk_request *request, int *ret_fd, char **ret_path);
-GArray *rootwalk_stubs_new(void);
-/* Take away what is still as it was made, last first; parents keep their times. */
-void rootwalk_remove_stubs(int root_fd, GArray *stubs);
 
 /* stepmounts.c */
 
@@ -118,17 +79,16 @@ void stepmounts_leave(struct step *step);
 char *etcfiles_hosts(const struct cob_executor_request *request);
 char *etcfiles_resolv_conf(enum cob_executor_network network, const char *nameserver);
 
-/* passwd.c */
-COB_RESULT struct cob_error *passwd_resolve(
-    int root_fd, const char *user, struct step_identity *ret_identity);
-
 /* bundle.c: the caller's */
 json_t *bundle_config(const struct step *step, const char *cgroups_path);
 
 /* cgroups.c */
 struct step_cgroups;
 COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups);
-const char *cgroups_path(const struct step_cgroups *cgroups);     /* for the runtime; NULL: none */
+/* In cgroup2, for a runtime that makes one. NULL: it cannot. */
+const char *cgroups_path(const struct step_cgroups *cgroups);
+/* Are devices filtered already, which a runtime would need a cgroup for? */
+bool cgroups_filter_devices(const struct step_cgroups *cgroups);
 const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
 void cgroups_remove(struct step_cgroups *cgroups);
 
@@ -145,7 +105,12 @@ COB_RESULT struct cob_error *runtime_run(struct step *step);
 
 /* relay.c */
 struct step_relay; /* the descriptors of one run */
-COB_RESULT struct cob_error *relay_new(const struct step *step, struct step_relay **ret_relay);
+enum relay_terminal {
+    RELAY_TERMINAL_SENT,  /* the runtime makes it and sends it to relay_console() */
+    RELAY_TERMINAL_GIVEN, /* the runtime gets one of ours as its own */
+};
+COB_RESULT struct cob_error *relay_new(
+    const struct step *step, enum relay_terminal terminal, struct step_relay **ret_relay);
 void relay_free(struct step_relay *relay);
 COB_AUTOPTR(step_relay, relay_free)
 int relay_child_fd(

@@ -50,8 +50,9 @@ static struct cob_error *open_source(int source_fd, const char *source, int *ret
         *ret_fd = fcntl(source_fd, F_DUPFD_CLOEXEC, 3);
         return *ret_fd < 0 ? cob_fail_errno(errno, "open the source") : NULL;
     }
-    struct rootwalk_request request = {.root_fd = source_fd, .path = source, .wish = ROOTWALK_FIND};
-    return cob_wrap(rootwalk(&request, ret_fd, NULL), "source %s", source);
+    struct cob_rootfs_walk request = {
+        .root_fd = source_fd, .path = source, .wish = COB_ROOTFS_FIND};
+    return cob_wrap(cob_rootfs_walk(&request, ret_fd, NULL), "source %s", source);
 }
 
 static struct cob_error *clone_source(const struct cob_executor_mount *mount, int *ret_fd)
@@ -114,12 +115,12 @@ static struct cob_error *attach_root(struct step *step)
  * /dev that is a symlink. */
 static struct cob_error *make_sandbox_place(struct step *step, const char *name)
 {
-    struct rootwalk_request request = {
-        .root_fd = step->rootfs_fd, .path = name, .wish = ROOTWALK_MAKE_DIR, .stubs = step->stubs};
+    struct cob_rootfs_walk request = {
+        .root_fd = step->rootfs_fd, .path = name, .wish = COB_ROOTFS_MAKE_DIR, .made = step->stubs};
     g_autofree char *path = NULL;
     cob_autoclose int fd = -1;
 
-    COB_TRY(cob_wrap(rootwalk(&request, &fd, &path), "prepare %s", name));
+    COB_TRY(cob_wrap(cob_rootfs_walk(&request, &fd, &path), "prepare %s", name));
     if (strcmp(path, name) != 0)
         return cob_fail(COB_INVALID, "%s of the image is a symlink: it must be a directory", name);
     return NULL;
@@ -313,15 +314,15 @@ static struct cob_error *attach_in_dev(struct step *step, size_t i, int mount_fd
 
 static struct cob_error *attach_at(struct step *step, const char *target, int mount_fd, bool is_dir)
 {
-    struct rootwalk_request request = {.root_fd = step->rootfs_fd,
+    struct cob_rootfs_walk request = {.root_fd = step->rootfs_fd,
         .path = target,
-        .wish = is_dir ? ROOTWALK_MAKE_DIR : ROOTWALK_MAKE_FILE,
+        .wish = is_dir ? COB_ROOTFS_MAKE_DIR : COB_ROOTFS_MAKE_FILE,
         .is_guarded = true,
-        .stubs = step->stubs};
+        .made = step->stubs};
     g_autofree char *path = NULL;
     cob_autoclose int target_fd = -1;
 
-    COB_TRY(rootwalk(&request, &target_fd, &path));
+    COB_TRY(cob_rootfs_walk(&request, &target_fd, &path));
     if (strcmp(path, "/") == 0)
         return cob_fail(COB_INVALID, "nothing can be mounted on the root itself");
     if (sys_move_mount(mount_fd, target_fd) < 0)

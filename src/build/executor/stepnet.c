@@ -43,8 +43,8 @@ static const char *const slirp_sandboxed[] = {"slirp4netns", "--configure", "--m
 static const char *const slirp_plain[] = {"slirp4netns", "--configure", "--mtu=65520",
     "--disable-host-loopback", "--ready-fd=@R", "--netns-type=path", "/proc/self/fd/@N", "tap0",
     NULL};
-static const char *const pasta[] = {"pasta", "--foreground", "--quiet", "--config-net",
-    "--mtu=65520", "--no-map-gw", "--dns-forward=" NAMESERVER, "--tcp-ports=none",
+static const char *const pasta[] = {"pasta", "--runas=0:0", "--foreground", "--quiet",
+    "--config-net", "--mtu=65520", "--no-map-gw", "--dns-forward=" NAMESERVER, "--tcp-ports=none",
     "--udp-ports=none", "--tcp-ns=none", "--udp-ns=none", "--pid=/proc/self/fd/@R",
     "--netns=/proc/self/fd/@N", NULL};
 

@@ -67,33 +67,32 @@ static void measure_in_pool(void *data, void *unused)
     measuring->err = cob_wrap(measure(measuring), "layer %s", cob_snapshot_id(measuring->layer));
 }
 
-static struct cob_error *is_measured(struct cob_snapshot *layer, bool *ret_is_measured)
+static void archive_done(void *archive)
 {
-    struct cob_snapshot_archive archive;
+    cob_snapshot_archive_done(archive);
+}
 
-    COB_TRY(cob_snapshot_archive(layer, &archive));
-    *ret_is_measured = archive.diff_id != NULL;
-    cob_snapshot_archive_done(&archive);
+/* What is known of each layer.  ret_archives: of struct cob_snapshot_archive; the caller's. */
+static struct cob_error *read_archives(const GPtrArray *layers, GArray **ret_archives)
+{
+    g_autoptr(GArray) archives = g_array_new(FALSE, TRUE, sizeof(struct cob_snapshot_archive));
+
+    g_array_set_clear_func(archives, archive_done);
+    for (guint i = 0; i < layers->len; i++) {
+        struct cob_snapshot_archive archive;
+
+        COB_TRY(cob_snapshot_archive(g_ptr_array_index(layers, i), &archive));
+        g_array_append_val(archives, archive);
+    }
+    *ret_archives = g_steal_pointer(&archives);
     return NULL;
 }
 
-/* Measure those that were not, side by side. */
-static struct cob_error *measure_all(
-    const struct cob_exporter_result *result, GPtrArray *layers, struct cob_cancel *cancel)
+/* Measure side by side; more than one is rare. */
+static struct cob_error *measure_these(struct measuring *all, size_t n)
 {
-    g_autofree struct measuring *all = g_new0(struct measuring, layers->len + 1);
     struct cob_error *err = NULL;
-    size_t n = 0;
 
-    for (guint i = 0; i < layers->len; i++) {
-        bool is_done = false;
-
-        COB_TRY(is_measured(g_ptr_array_index(layers, i), &is_done));
-        if (!is_done)
-            all[n++] = (struct measuring){.layer = g_ptr_array_index(layers, i),
-                .opaque_xattr = cob_snapshot_opaque_xattr(result->store),
-                .cancel = cancel};
-    }
     if (n == 1)
         measure_in_pool(&all[0], NULL);
     if (n > 1) {
@@ -113,20 +112,43 @@ static struct cob_error *measure_all(
     return err;
 }
 
-static struct cob_error *add_diff_ids(
-    struct cob_oci_config *config, GPtrArray *layers, uint64_t *ret_size)
+/* The same as read_archives(), with no diff id left out: layers that were never measured are. */
+static struct cob_error *measure_all(const struct cob_exporter_result *result, GPtrArray *layers,
+    struct cob_cancel *cancel, GArray **ret_archives)
 {
-    *ret_size = 0;
-    g_ptr_array_set_size(config->diff_ids, 0);
-    for (guint i = 0; i < layers->len; i++) {
-        struct cob_snapshot_archive archive;
+    g_autofree struct measuring *all = g_new0(struct measuring, layers->len + 1);
+    g_autoptr(GArray) archives = NULL;
+    size_t n = 0;
 
-        COB_TRY(cob_snapshot_archive(g_ptr_array_index(layers, i), &archive));
-        g_ptr_array_add(config->diff_ids, g_strdup(archive.diff_id));
-        *ret_size += archive.tar_bytes;
-        cob_snapshot_archive_done(&archive);
+    COB_TRY(read_archives(layers, &archives));
+    for (guint i = 0; i < layers->len; i++) {
+        if (!g_array_index(archives, struct cob_snapshot_archive, i).diff_id)
+            all[n++] = (struct measuring){.layer = g_ptr_array_index(layers, i),
+                .opaque_xattr = cob_snapshot_opaque_xattr(result->store),
+                .cancel = cancel};
     }
+    if (n > 0) {
+        COB_TRY(measure_these(all, n));
+        g_clear_pointer(&archives, g_array_unref);
+        COB_TRY(read_archives(layers, &archives));
+    }
+    *ret_archives = g_steal_pointer(&archives);
     return NULL;
+}
+
+static uint64_t add_diff_ids(struct cob_oci_config *config, const GArray *archives)
+{
+    uint64_t size_bytes = 0;
+
+    g_ptr_array_set_size(config->diff_ids, 0);
+    for (guint i = 0; i < archives->len; i++) {
+        const struct cob_snapshot_archive *archive =
+            &g_array_index(archives, struct cob_snapshot_archive, i);
+
+        g_ptr_array_add(config->diff_ids, g_strdup(archive->diff_id));
+        size_bytes += archive->tar_bytes;
+    }
+    return size_bytes;
 }
 
 /* --- history --- */
@@ -142,7 +164,7 @@ static char *time_text(int64_t time_us)
 
 /* As many entries with a layer as there are layers: superfluous ones lose theirs from the oldest
  * on, missing ones are added. */
-static void fit_history(struct cob_oci_config *config, const GPtrArray *layers)
+static void fit_history(struct cob_oci_config *config, const GArray *layers)
 {
     guint n = 0;
 
@@ -163,17 +185,19 @@ static void fit_history(struct cob_oci_config *config, const GPtrArray *layers)
 
 /* Entries with a layer get its time; the others the time of the layer before them, or of the first
  * new one, when only entries of the base come before. */
-static void date_history(struct cob_oci_config *config, const GPtrArray *layers)
+static void date_history(struct cob_oci_config *config, const GArray *layers)
 {
     const char *last = NULL;
     guint at = 0;
 
     for (guint i = 0; i < config->history->len; i++) {
         struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
-        struct cob_snapshot *layer = entry->is_empty_layer ? NULL : g_ptr_array_index(layers, at++);
+        const struct cob_snapshot_archive *layer =
+            entry->is_empty_layer ? NULL
+                                  : &g_array_index(layers, struct cob_snapshot_archive, at++);
 
         if (!entry->created && layer)
-            entry->created = time_text(cob_snapshot_created_us(layer));
+            entry->created = time_text(layer->created_us);
     }
     for (guint i = 0; i < config->history->len; i++) {
         struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
@@ -192,12 +216,13 @@ static struct cob_error *complete(const struct cob_exporter_result *result,
     struct cob_cancel *cancel, struct cob_exporter_image *image)
 {
     g_autoptr(cob_oci_config) config = NULL;
+    g_autoptr(GArray) archives = NULL;
 
     COB_TRY(cob_oci_config_parse(result->config, &config));
-    COB_TRY(measure_all(result, image->layers, cancel));
-    COB_TRY(add_diff_ids(config, image->layers, &image->size_bytes));
-    fit_history(config, image->layers);
-    date_history(config, image->layers);
+    COB_TRY(measure_all(result, image->layers, cancel, &archives));
+    image->size_bytes = add_diff_ids(config, archives);
+    fit_history(config, archives);
+    date_history(config, archives);
     image->config = cob_oci_config_bytes(config);
     image->digest =
         cob_digest_of(g_bytes_get_data(image->config, NULL), g_bytes_get_size(image->config));

@@ -13,6 +13,7 @@
 
 #include "build/images/image_private.h"
 #include "disk/layer/layer.h"
+#include "util/digest.h"
 
 /* How many layers are on their way at a time. */
 #define PARALLEL_LAYERS 4

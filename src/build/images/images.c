@@ -88,43 +88,21 @@ static struct cob_error *find_here(struct cob_image_source *source, const struct
 
 /* --- from a registry --- */
 
-/* The manifest of the image itself: the one that was asked for, or, of an index, the platform's. */
-static struct cob_error *get_image_manifest(struct cob_image_source *source,
-    struct known_image *image, const struct cob_platform *platform, struct cob_cancel *cancel)
+/* Take what the registry said apart. */
+static struct cob_error *take_documents(
+    struct known_image *image, const struct cob_registry_image *answer)
 {
-    g_autoptr(cob_registry_manifest) answer = NULL;
-    g_autoptr(cob_oci_index) index = NULL;
-    const struct cob_oci_descriptor *chosen = NULL;
-    enum cob_oci_kind kind;
+    g_autoptr(cob_ref) asked = g_steal_pointer(&image->ref);
 
-    COB_TRY(cob_registry_get_manifest(source->registry, image->ref, cancel, &answer));
-    COB_TRY(cob_oci_recognise(answer->bytes, answer->media_type, &kind));
-    image->digest = g_strdup(answer->digest);
-    if (kind == COB_OCI_INDEX) {
-        COB_TRY(cob_oci_index_parse(answer->bytes, answer->media_type, &index));
-        COB_TRY(cob_oci_index_choose(index, platform, &chosen));
-        struct cob_ref *ref = cob_ref_with(image->ref, NULL, chosen->digest);
-        cob_ref_free(image->ref);
-        image->ref = ref;
-        g_clear_pointer(&answer, cob_registry_manifest_free);
-        COB_TRY(cob_registry_get_manifest(source->registry, image->ref, cancel, &answer));
-    }
-    image->manifest_digest = g_strdup(answer->digest);
-    image->manifest_bytes = g_bytes_ref(answer->bytes);
-    return cob_oci_manifest_parse(answer->bytes, answer->media_type, &image->manifest);
-}
-
-static struct cob_error *get_config(
-    struct cob_image_source *source, struct known_image *image, struct cob_cancel *cancel)
-{
-    const struct cob_oci_descriptor *config = image->manifest->config;
-    const struct cob_registry_blob blob = {
-        .ref = image->ref, .digest = config->digest, .size = config->size};
-
-    COB_TRY(cob_registry_get_bytes(
-        source->registry, &blob, COB_LIMIT_CONFIG_BYTES, cancel, &image->config_bytes));
+    image->ref = cob_ref_with(asked, NULL, answer->manifest->digest);
+    image->digest = g_strdup(answer->top->digest);
+    image->manifest_digest = g_strdup(answer->manifest->digest);
+    image->manifest_bytes = g_bytes_ref(answer->manifest->bytes);
+    image->config_bytes = g_bytes_ref(answer->config);
+    COB_TRY(cob_oci_manifest_parse(
+        answer->manifest->bytes, answer->manifest->media_type, &image->manifest));
     COB_TRY(cob_wrap(cob_oci_config_parse(image->config_bytes, &image->config), "config"));
-    image->config_digest = g_strdup(config->digest);
+    image->config_digest = g_strdup(image->manifest->config->digest);
     if (image->config->diff_ids->len != image->manifest->layers->len)
         return cob_fail(COB_INVALID, "the manifest has %u layers, the config %u",
             image->manifest->layers->len, image->config->diff_ids->len);
@@ -137,14 +115,15 @@ static struct cob_error *find_there(struct cob_image_source *source, const struc
     const char *platform_text, struct cob_cancel *cancel, struct known_image **ret_image)
 {
     g_autoptr(cob_platform) platform = NULL;
+    g_autoptr(cob_registry_image) answer = NULL;
     g_autoptr(known_image) image = g_new0(struct known_image, 1);
 
     COB_TRY(cob_platform_parse(platform_text, NULL, &platform));
     image->ref = cob_ref_with(ref, ref->tag, ref->digest);
     image->name = cob_ref_text(ref);
     image->platform = g_strdup(platform_text);
-    COB_TRY(cob_wrap(get_image_manifest(source, image, platform, cancel), "%s", image->name));
-    COB_TRY(cob_wrap(get_config(source, image, cancel), "%s", image->name));
+    COB_TRY(cob_registry_resolve(source->registry, image->ref, platform, cancel, &answer));
+    COB_TRY(cob_wrap(take_documents(image, answer), "%s", image->name));
     *ret_image = g_steal_pointer(&image);
     return NULL;
 }

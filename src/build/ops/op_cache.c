@@ -36,18 +36,24 @@ static GPtrArray *cache_mounts(const Pb__ExecOp *exec)
     return list;
 }
 
-/* BuildKit's id is "<namespace>/<id>"; the default id begins with a slash itself. */
-static const char *shown_id(const char *id)
+/* BuildKit's id on the wire is "<namespace>/<id>".  ret: the namespace, the caller's. */
+static char *split_id(const char *wire_id, const char **ret_id)
 {
-    return id[0] == '/' ? id + 1 : id;
+    const char *slash = strchr(wire_id, '/');
+
+    *ret_id = slash ? slash + 1 : wire_id;
+    return slash ? g_strndup(wire_id, (gsize)(slash - wire_id)) : g_strdup("");
 }
 
-static void tell_wait(const struct op_run *run, const struct cob_cachemount_request *request)
+static struct cob_error *tell_wait(
+    const struct op_run *run, const struct cob_cachemount_request *request)
 {
     const struct cob_observer *observer = run->ops->config.observer;
-    g_autofree char *holder = cob_cachemount_holder(run->ops->config.cachemounts, request);
+    g_autofree char *holder = NULL;
+
+    COB_TRY(cob_cachemount_holder(run->ops->config.cachemounts, request, &holder));
     g_autofree char *text = g_strdup_printf("waiting for cache mount \"%s\", held by %s\n",
-        shown_id(request->id), holder ? holder : "another build");
+        request->id, holder ? holder : "another build");
     const struct cob_event_log event = {.vertex = run->vertex->digest,
         .stream = 2,
         .data = text,
@@ -55,6 +61,7 @@ static void tell_wait(const struct op_run *run, const struct cob_cachemount_requ
         .at_us = g_get_real_time()};
 
     observer->log(observer->arg, &event);
+    return NULL;
 }
 
 static struct cob_error *acquire(const struct op_run *run,
@@ -65,7 +72,7 @@ static struct cob_error *acquire(const struct op_run *run,
 
     COB_TRY(cob_cachemount_try_acquire(pool, request, &lease));
     if (!lease)
-        tell_wait(run, request);
+        COB_TRY(tell_wait(run, request));
     while (!lease) {
         struct pollfd stop = {.fd = cob_cancel_fd(run->cancel), .events = POLLIN};
 
@@ -77,33 +84,23 @@ static struct cob_error *acquire(const struct op_run *run,
     return NULL;
 }
 
-/* Owner and mode of a new cache come from where BuildKit's frontend puts them: a directory /cache
- * that it makes in the mount's input; and so does what a new cache begins with. */
-static struct cob_error *seed(const struct op_run *run, const Pb__Mount *mount,
-    struct cob_cachemount_request *request, int *ret_mount_fd)
+/* What a new cache begins with, and its owner and mode, come from where BuildKit's frontend puts
+ * them: a directory of the mount's input.  ret_fd: -1 without one. */
+static struct cob_error *open_seed(const struct op_run *run, const Pb__Mount *mount, int *ret_fd)
 {
     struct cob_snapshot *snapshot = NULL;
     cob_autoclose int mount_fd = -1;
-    cob_autoclose int seed_fd = -1;
-    struct stat st;
 
+    *ret_fd = -1;
     if (mount->input < 0)
         return NULL;
     COB_TRY(cob_ops_input_snapshot(run, mount->input, &snapshot));
     if (!snapshot)
         return NULL;
     COB_TRY(cob_snapshot_mount(snapshot, &mount_fd));
-    COB_TRY(cob_wrap(cob_open_in_root(mount_fd, *mount->selector ? mount->selector : "/",
-                         O_PATH | O_DIRECTORY, 0, &seed_fd),
-        "source %s", mount->selector));
-    if (fstat(seed_fd, &st) < 0)
-        return cob_fail_errno(errno, "stat %s", mount->selector);
-    request->mode = st.st_mode & 07777;
-    request->uid = st.st_uid;
-    request->gid = st.st_gid;
-    request->seed_fd = seed_fd;
-    *ret_mount_fd = g_steal_fd(&seed_fd);
-    return NULL;
+    return cob_wrap(cob_open_in_root(mount_fd, *mount->selector ? mount->selector : "/",
+                        O_PATH | O_DIRECTORY, 0, ret_fd),
+        "source %s", mount->selector);
 }
 
 static enum cob_cachemount_sharing sharing_of(const Pb__Mount *mount)
@@ -126,13 +123,13 @@ static struct cob_error *acquire_mount(
     g_autofree char *user =
         g_strdup_printf("build %s (%s)", run->ops->config.build_name, run->vertex->name);
     cob_autoclose int seed_fd = -1;
-    struct cob_cachemount_request request = {.id = mount->cacheopt->id,
-        .sharing = sharing_of(mount),
-        .mode = 0755,
-        .seed_fd = -1,
-        .user = user};
+    const char *id;
+    g_autofree char *namespace = split_id(mount->cacheopt->id, &id);
+    struct cob_cachemount_request request = {
+        .id = id, .namespace = namespace, .sharing = sharing_of(mount), .mode = 0755, .user = user};
 
-    COB_TRY(seed(run, mount, &request, &seed_fd));
+    COB_TRY(open_seed(run, mount, &seed_fd));
+    request.seed_fd = seed_fd >= 0 ? seed_fd : 0;
     return acquire(run, &request, ret_lease);
 }
 

@@ -274,7 +274,7 @@ static struct cob_error *plan_in_mount(
 static struct cob_error *open_target(
     const struct place *place, const char *path, int *ret_fd, int *ret_lower_fd)
 {
-    const char *below = *path ? path + 1 : ".";
+    const char *below = path[1] ? path + 1 : ".";
     const char *opaque = cob_snapshot_opaque_xattr(place->run->ops->config.store);
     cob_autoclose int fd = -1;
     cob_autoclose int mount_fd = -1;
@@ -301,7 +301,7 @@ static struct cob_error *unpack_archive(
     cob_autoclose int dir_fd = -1;
     g_autofree char *path =
         plan->is_dir ? g_strdup(plan->dir) : g_strconcat(plan->dir, "/", plan->name, NULL);
-    const struct dir_wish wish = {*path ? path : "/", plan->copy->owner, plan->copy->timestamp};
+    const struct dir_wish wish = {path, plan->copy->owner, plan->copy->timestamp};
     g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
     bool is_new;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "build/ops/ops_private.h"
+#include "util/fs.h"
 
 static char *digest_of_op(const Pb__Op *op)
 {
@@ -27,7 +28,7 @@ static bool is_root_mount(const Pb__Mount *mount)
 /* A mount whose files can be looked at and cannot be changed for the step's result. */
 static bool is_by_content(const Pb__Mount *mount)
 {
-    return mount->mount_type == PB__MOUNT_TYPE__BIND && !is_root_mount(mount) &&
+    return mount->mounttype == PB__MOUNT_TYPE__BIND && !is_root_mount(mount) &&
            (mount->readonly || mount->output < 0);
 }
 

@@ -42,7 +42,7 @@ GArray *cob_rootfs_made_new(void);
  * Walk a path on descriptors.
  *
  * ret_fd:    O_PATH, never a symlink; the caller's.
- * ret_path:  the way without symlinks, "/a/b", "" for the root; the caller's.
+ * ret_path:  the way without symlinks, "/a/b"; the caller's. May be NULL.
  * errors:    COB_NOT_FOUND; COB_INVALID for a loop, or for what is guarded.
  */
 COB_RESULT struct cob_error *cob_rootfs_walk(

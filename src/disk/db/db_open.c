@@ -15,19 +15,23 @@
 /* What an open found. */
 enum state {
     STATE_READY,
-    STATE_OLD, /* or empty: scripts are to be run */
-    STATE_BAD, /* not a database, or a damaged one */
+    STATE_OLD, /* scripts are to be run */
+    STATE_BAD, /* none, an empty one, not a database, or a damaged one */
 };
 
-/* The C library's O_EXCL and friends are not enough here: SQLite opens by path. */
-static struct cob_error *connect_file(struct cob_db *db)
+/* ret_state: BAD when there is no file. */
+static struct cob_error *connect_file(struct cob_db *db, const char *name, enum state *ret_state)
 {
-    g_autofree char *path = g_strdup_printf("%s/cob.db", db->root_path);
+    g_autofree char *path = g_strdup_printf("%s/%s", db->root_path, name);
     int rc = sqlite3_open_v2(path, &db->conn,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
             SQLITE_OPEN_PRIVATECACHE,
         NULL);
 
+    if (rc == SQLITE_CANTOPEN && sqlite3_system_errno(db->conn) == ENOENT) {
+        *ret_state = STATE_BAD;
+        return NULL;
+    }
     if (rc != SQLITE_OK)
         return cob_wrap(cob_db_error(db, rc), "open");
     sqlite3_busy_timeout(db->conn, BUSY_MS);
@@ -72,7 +76,7 @@ static struct cob_error *check_version(const struct cob_db *db, int version, enu
             "cob, or another folder with COB_ROOT",
             db->root_path, version, cob_db_schema_version);
     if (version < cob_db_schema_version)
-        *ret_state = STATE_OLD;
+        *ret_state = version > 0 ? STATE_OLD : STATE_BAD;
     return NULL;
 }
 
@@ -82,8 +86,9 @@ static struct cob_error *look(struct cob_db *db, enum state *ret_state)
     enum state state = STATE_READY;
     int version = 0;
 
-    COB_TRY(connect_file(db));
-    COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
+    COB_TRY(connect_file(db, "cob.db", &state));
+    if (state == STATE_READY)
+        COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
     if (state == STATE_READY)
         COB_TRY(check_version(db, version, &state));
     if (state == STATE_READY)
@@ -98,7 +103,6 @@ static struct cob_error *upgrade(struct cob_db *db)
     int version = 0;
     g_autofree char *set = g_strdup_printf("PRAGMA user_version=%d; COMMIT", cob_db_schema_version);
 
-    COB_TRY(run_script(db, "PRAGMA journal_mode=WAL", NULL, &state));
     COB_TRY(run_script(db, "BEGIN IMMEDIATE; PRAGMA user_version", &version, &state));
     for (int i = version; i < cob_db_schema_version; i++)
         COB_TRY(run_script(db, cob_db_schema[i], NULL, &state));
@@ -119,11 +123,12 @@ static struct cob_error *move_aside(const struct cob_db *db, int root_fd)
         g_autofree char *from = g_strconcat("cob.db", suffixes[i], NULL);
         g_autofree char *to = g_strdup_printf("cob.db.corrupt-%s%s", when, suffixes[i]);
 
-        if (renameat(root_fd, from, root_fd, to) < 0 && errno != ENOENT)
+        if (renameat(root_fd, from, root_fd, to) == 0)
+            cob_trace(1, "%s/%s was damaged and is now %s", db->root_path, from, to);
+        else if (errno != ENOENT)
             return cob_fail_errno(errno, "rename %s to %s", from, to);
     }
     unlinkat(root_fd, COB_DB_BAD_MARK, 0);
-    cob_trace(1, "%s/cob.db was damaged and is now cob.db.corrupt-%s", db->root_path, when);
     return NULL;
 }
 
@@ -132,6 +137,30 @@ static bool is_marked_bad(const struct cob_db *db)
     g_autofree char *path = g_strdup_printf("%s/%s", db->root_path, COB_DB_BAD_MARK);
 
     return access(path, F_OK) == 0;
+}
+
+/* Make a new database under another name, and let nobody see it before it is whole: the step to WAL
+ * would be refused while others look. Its mode is that of the log, too, which SQLite makes. */
+static struct cob_error *make_new(struct cob_db *db, int root_fd)
+{
+    enum state state = STATE_READY;
+
+    unlinkat(root_fd, "cob.db.new", 0);
+    unlinkat(root_fd, "cob.db.new-wal", 0);
+    cob_autoclose int fd =
+        openat(root_fd, "cob.db.new", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return cob_fail_errno(errno, "create cob.db.new");
+    COB_TRY(connect_file(db, "cob.db.new", &state));
+    COB_TRY(run_script(db, "PRAGMA journal_mode=WAL", NULL, &state));
+    COB_TRY(upgrade(db));
+    COB_TRY(run_script(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, &state));
+    disconnect(db);
+    unlinkat(root_fd, "cob.db.new-wal", 0);
+    unlinkat(root_fd, "cob.db.new-shm", 0);
+    if (renameat(root_fd, "cob.db.new", root_fd, "cob.db") < 0)
+        return cob_fail_errno(errno, "rename cob.db.new to cob.db");
+    return NULL;
 }
 
 /* Make the file what it has to be; one process at a time, and perhaps another one just did. */
@@ -150,6 +179,7 @@ static struct cob_error *mend(struct cob_db *db)
     if (state == STATE_BAD) {
         disconnect(db);
         COB_TRY(move_aside(db, root_fd));
+        COB_TRY(make_new(db, root_fd));
         COB_TRY(look(db, &state));
     }
     return state == STATE_READY ? NULL : upgrade(db);

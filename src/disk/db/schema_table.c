@@ -80,6 +80,7 @@ static const char first[] =
     "  pin INT NOT NULL DEFAULT 0,"
     "  quota INT NOT NULL DEFAULT 0,"
     "  PRIMARY KEY (namespace, id, dir));"
+    "CREATE INDEX cachemounts_dir ON cachemounts (dir);"
 
     "CREATE TABLE contexts ("  /* the stat cache of a build context */
     "  root TEXT PRIMARY KEY," /* \"dev:ino\" */

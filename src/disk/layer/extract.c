@@ -95,6 +95,26 @@ static struct cob_error *set_owner_at(struct extract *extract, int dir_fd, const
     return NULL;
 }
 
+/* What a user's folder should not get from an image. */
+static bool is_harmful_xattr(struct extract *extract, const struct tar_xattr *xattr)
+{
+    if (!extract->request->only_harmless || strcmp(xattr->name, "security.capability") != 0)
+        return false;
+    warn(extract, "%s: left out its file capabilities", extract->entry->name->str);
+    return true;
+}
+
+static mode_t harmless_mode(struct extract *extract)
+{
+    mode_t mode = extract->entry->mode;
+    bool is_special = extract->entry->type == TAR_FILE && mode & (S_ISUID | S_ISGID);
+
+    if (!extract->request->only_harmless || !is_special)
+        return mode;
+    warn(extract, "%s: left out its setuid or setgid bit", extract->entry->name->str);
+    return mode & ~(mode_t)(S_ISUID | S_ISGID);
+}
+
 static struct cob_error *set_xattr(struct extract *extract, int fd, const struct tar_xattr *xattr)
 {
     bool is_capability = strcmp(xattr->name, "security.capability") == 0;
@@ -127,7 +147,8 @@ static struct cob_error *set_metadata(struct extract *extract, int fd, mode_t mo
         const struct tar_xattr *xattr = g_ptr_array_index(entry->xattrs, i);
 
         if (!xattr_is_allowed(xattr->name) ||
-            (entry->type != TAR_FILE && strcmp(xattr->name, "security.capability") == 0))
+            (entry->type != TAR_FILE && strcmp(xattr->name, "security.capability") == 0) ||
+            is_harmful_xattr(extract, xattr))
             continue;
         COB_TRY(set_xattr(extract, fd, xattr));
     }
@@ -269,6 +290,10 @@ static struct cob_error *make_node(struct extract *extract, int dir_fd, const ch
             extract, "%s: left out a 0:0 device: only a .wh. name removes files", entry->name->str);
         return NULL;
     }
+    if (extract->request->only_harmless && kind != S_IFIFO) {
+        warn(extract, "%s: left out a device", entry->name->str);
+        return NULL;
+    }
     COB_TRY(remove_in_way(extract, dir_fd, leaf));
     if (mknodat(dir_fd, leaf, kind | 0600, device) < 0) {
         if (errno != EPERM || kind == S_IFIFO)
@@ -358,13 +383,13 @@ static struct cob_error *take_whiteout(struct extract *extract, const char *path
     const char *leaf = leaf_of(path), *name = leaf + strlen(WHITEOUT);
     int dir_fd;
 
+    if (strcmp(leaf, OPAQUE) != 0 && g_str_has_prefix(leaf, AUFS))
+        return NULL;
     if (entry->type != TAR_FILE && entry->type != TAR_HARD_LINK)
         return cob_fail(COB_INVALID, "a whiteout that is no file");
     if (strcmp(leaf, OPAQUE) != 0 &&
         (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
         return cob_fail(COB_INVALID, "a whiteout of nothing");
-    if (strcmp(leaf, OPAQUE) != 0 && g_str_has_prefix(leaf, AUFS))
-        return NULL;
     COB_TRY(extract_open_parent(extract, path, &dir_fd));
     return strcmp(leaf, OPAQUE) == 0 ? make_opaque(extract, dir_fd)
                                      : make_whiteout(extract, dir_fd, name);
@@ -512,7 +537,7 @@ static struct cob_error *end_file(struct extract *extract)
 {
     struct timespec times[2];
 
-    COB_TRY(set_metadata(extract, extract->fd, extract->entry->mode));
+    COB_TRY(set_metadata(extract, extract->fd, harmless_mode(extract)));
     times_of(extract->entry, times);
     if (futimens(extract->fd, times) < 0)
         return cob_fail_errno(errno, "set its times");

@@ -38,7 +38,9 @@ struct extract {
     bool is_root; /* nothing denies us */
 };
 
+/* Begin below request->dir_fd; the request is borrowed until extract_done(). */
 void extract_init(struct extract *extract, const struct cob_layer_unpack_request *request);
+/* Files that were begun stay. */
 void extract_done(struct extract *extract);
 
 /* For a tar_reader; its arg is the struct extract. */

@@ -14,7 +14,7 @@
  * What comes in is hostile. The reader is strict: where GNU tar, libarchive, Go and Python would
  * see different files, it refuses. The writer touches nothing above its directory:
  *
- *     absolute name, symlink on the way    resolved inside, as in a chroot; the last one is replaced
+ *     absolute name, symlink on the way    resolved inside, as in a chroot; a last one is replaced
  *     ".." in a name                       resolved inside; in an archive for ADD an error if it
  *                                          leads out, as in BuildKit
  *     root entry                           a directory: its metadata; else an error
@@ -58,7 +58,9 @@ struct cob_layer_unpack_request {
     bool has_owner;           /* all of it belongs to uid:gid, whatever the archive says */
     uid_t uid;
     gid_t gid;
-    bool ignore_owners;         /* leave everything to the caller's own user: there is but one id */
+    bool ignore_owners; /* leave everything to the caller's own user: there is but one id */
+    bool only_harmless; /* for a user's own folder: no setuid or setgid bits, capabilities or
+                                 * devices, each with a warning */
     const char *expect_diff_id; /* NULL: any. Else COB_DATA_LOSS when it is another */
     uint64_t max_bytes;         /* uncompressed; 0: COB_LIMIT_LAYER_BYTES */
     struct cob_cancel *cancel;  /* borrowed; NULL: never */
@@ -127,6 +129,7 @@ struct cob_layer_pack_result {
     uint64_t tar_bytes;
     uint64_t n_entries;
 };
+/* Free what it holds. */
 void cob_layer_pack_result_done(struct cob_layer_pack_result *result);
 
 /*

@@ -18,7 +18,9 @@
 
 struct ring;
 
+/* Memory is taken as buffers are first filled. */
 struct ring *ring_new(unsigned n_buffers, size_t buffer_bytes);
+/* Both sides are done with it. */
 void ring_free(struct ring *ring);
 
 /* Room to write, at least one byte; NULL when the ring was stopped. */
@@ -33,4 +35,5 @@ const uint8_t *ring_take(struct ring *ring, size_t *ret_len);
 /* The buffer is done with. */
 void ring_give(struct ring *ring);
 
+/* Both sides get NULL from now on. */
 void ring_stop(struct ring *ring);

@@ -57,6 +57,7 @@ struct tar_entry {
     GArray *extents; /* struct tar_extent, ascending; when is_sparse */
 };
 
+/* An empty one; tar_entry_done() frees what it gets. */
 void tar_entry_init(struct tar_entry *entry);
 /* Empty it for the next use. */
 void tar_entry_reset(struct tar_entry *entry);

@@ -151,7 +151,7 @@ static struct cob_error *read_id(const uint8_t *field, const char *what, uint64_
 
 static struct cob_error *read_device(const uint8_t *block, struct tar_entry *entry)
 {
-    uint64_t major, minor;
+    uint64_t major = 0, minor = 0;
 
     COB_TRY(tar_block_number(block + 329, 8, "device number", &major));
     COB_TRY(tar_block_number(block + 337, 8, "device number", &minor));
@@ -166,7 +166,7 @@ struct cob_error *tar_block_entry(const uint8_t *block, enum tar_flavour flavour
     struct tar_entry *entry, uint64_t *ret_size, uint8_t *ret_type)
 {
     uint8_t type = block[TYPE_AT];
-    uint64_t mode;
+    uint64_t mode = 0;
 
     COB_TRY(tar_block_number(block + 100, 8, "mode", &mode));
     COB_TRY(read_id(block + 108, "uid", &entry->uid));

@@ -6,7 +6,7 @@
 
 #include "disk/layer/tar.h"
 
-/* security.capability, and user.* but for user.overlay.*, with which a layer could steer overlayfs. */
+/* security.capability, and user.* but for user.overlay.*, which could steer overlayfs. */
 bool xattr_is_allowed(const char *name);
 
 /* A file capability as it is on disk -> as it is in layers, where it is of version 2: version 3

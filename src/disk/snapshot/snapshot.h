@@ -35,8 +35,6 @@ const char *cob_snapshot_id(const struct cob_snapshot *snapshot);        /* borr
 struct cob_snapshot *cob_snapshot_parent(struct cob_snapshot *snapshot); /* borrowed; NULL */
 unsigned cob_snapshot_depth(const struct cob_snapshot *snapshot);        /* layers, >= 1 */
 
-int64_t cob_snapshot_created_us(const struct cob_snapshot *snapshot); /* wall clock */
-
 /* The layer's own files, an O_PATH descriptor on fs/; borrowed. */
 int cob_snapshot_layer_fd(const struct cob_snapshot *snapshot);
 
@@ -97,6 +95,7 @@ struct cob_snapshot_archive {
     char *diff_id;       /* NULL: not known yet */
     uint64_t tar_bytes;  /* with diff_id */
     uint64_t size_bytes; /* on disk */
+    int64_t created_us;  /* wall clock; when it was committed */
 };
 COB_RESULT struct cob_error *cob_snapshot_archive(
     struct cob_snapshot *snapshot, struct cob_snapshot_archive *ret_archive);

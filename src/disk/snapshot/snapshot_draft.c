@@ -75,6 +75,12 @@ int cob_snapshot_draft_fd(const struct cob_snapshot_draft *draft)
     return draft->fs_fd;
 }
 
+void cob_snapshot_draft_set_parent(struct cob_snapshot_draft *draft, struct cob_snapshot *parent)
+{
+    cob_snapshot_unref(draft->parent);
+    draft->parent = parent ? cob_snapshot_ref(parent) : NULL;
+}
+
 struct cob_error *cob_snapshot_draft_mount(struct cob_snapshot_draft *draft, int *ret_mount_fd)
 {
     struct cob_snapshot_stack stack = {

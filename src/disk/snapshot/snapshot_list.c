@@ -8,6 +8,7 @@ static struct cob_error *read_archive(void *arg, const struct cob_db_row *row)
         .diff_id = g_strdup(cob_db_row_text(row, 0)),
         .tar_bytes = (uint64_t)cob_db_row_int(row, 1),
         .size_bytes = (uint64_t)cob_db_row_int(row, 2),
+        .created_us = cob_db_row_int(row, 3),
     };
     return NULL;
 }
@@ -17,9 +18,10 @@ struct cob_error *cob_snapshot_archive(
 {
     struct cob_snapshot_archive archive = {0};
 
-    COB_TRY(cob_wrap(cob_db_run(cob_store_db(snapshot->registry->store), read_archive, &archive,
-                         "SELECT diff_id, tar_bytes, size_bytes FROM snapshots WHERE id = ?1",
-                         COB_DB_T(snapshot->id)),
+    COB_TRY(cob_wrap(
+        cob_db_run(cob_store_db(snapshot->registry->store), read_archive, &archive,
+            "SELECT diff_id, tar_bytes, size_bytes, created_us FROM snapshots WHERE id = ?1",
+            COB_DB_T(snapshot->id)),
         "snapshot %s", snapshot->id));
     *ret_archive = archive;
     return NULL;

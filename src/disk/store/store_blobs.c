@@ -107,7 +107,25 @@ static struct cob_error *publish(struct cob_store_blob *blob, const char *digest
     return NULL;
 }
 
-/* Rename and row together, or neither: a file whose row could not be committed goes away again. */
+/* The file is in place, but its row could not be committed: on a full disk it would only be in the
+ * way. Another process may have recorded it meanwhile; then it stays. */
+static void withdraw(struct cob_store *store, const char *digest)
+{
+    int64_t known_size = -1;
+    struct cob_error *err = cob_store_begin(store);
+
+    if (!err) {
+        err = find_row(store, digest, &known_size);
+        if (!err && known_size < 0)
+            unlinkat(store->blobs_fd, hex_of(digest), 0);
+        cob_store_rollback(store);
+    }
+    if (err)
+        cob_trace(1, "blob %s stays without a row until the next sweep", digest);
+    cob_error_free(err);
+}
+
+/* Rename and row together, or neither. */
 static struct cob_error *publish_whole(struct cob_store_blob *blob, const char *digest)
 {
     struct cob_store *store = blob->store;
@@ -120,7 +138,7 @@ static struct cob_error *publish_whole(struct cob_store_blob *blob, const char *
     }
     err = cob_store_commit(store);
     if (err && !blob->draft)
-        cob_trace(1, "blob %s stays without a row until the next sweep", digest);
+        withdraw(store, digest);
     return err;
 }
 

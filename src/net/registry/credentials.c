@@ -27,6 +27,17 @@ void registry_credentials_free(struct credential_set *credentials)
     g_free(credentials);
 }
 
+struct cob_error *registry_parse_secret(
+    const void *data, size_t len, const char *what, json_t **ret_json)
+{
+    struct cob_error *err = cob_json_parse(data, len, what, ret_json);
+
+    if (!err)
+        return NULL;
+    cob_error_free(err); /* its text quotes what it stumbled over */
+    return cob_fail(COB_INVALID, "%s is not valid JSON", what);
+}
+
 /* The registry that a key of the file means: without scheme and path. The caller frees it. */
 static char *server_of_key(const char *key)
 {
@@ -152,8 +163,8 @@ static struct cob_error *parse_answer(GBytes *out, struct credential_set **ret_c
     g_autofree char *username = NULL;
     g_autofree char *secret = NULL;
 
-    COB_TRY(
-        cob_json_parse(g_bytes_get_data(out, NULL), g_bytes_get_size(out), "its answer", &json));
+    COB_TRY(registry_parse_secret(
+        g_bytes_get_data(out, NULL), g_bytes_get_size(out), "its answer", &json));
     COB_TRY(take_text(json, "Username", &username));
     COB_TRY(take_text(json, "Secret", &secret));
     if (!username && !secret)
@@ -227,8 +238,8 @@ struct cob_error *registry_credentials_find(const char *config_path, const char 
         COB_TRY(cob_wrap(cob_fs_read_file(AT_FDCWD, config_path, MAX_CONFIG_BYTES, &bytes),
             "credentials: %s", config_path));
     if (bytes && g_bytes_get_size(bytes) > 0) {
-        COB_TRY(cob_wrap(cob_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes),
-                             "docker's configuration", &config),
+        COB_TRY(cob_wrap(registry_parse_secret(g_bytes_get_data(bytes, NULL),
+                             g_bytes_get_size(bytes), "docker's configuration", &config),
             "credentials: %s", config_path));
         COB_TRY(cob_wrap(
             find_in(config, server, helper_ms, cancel, &found), "credentials for %s", server));

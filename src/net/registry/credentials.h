@@ -9,6 +9,7 @@
 #include "util/cancel.h"
 #include "util/cleanup.h"
 #include "util/error.h"
+#include "util/json.h"
 
 /* What is known for a registry; each may be NULL. */
 struct credential_set {
@@ -16,6 +17,11 @@ struct credential_set {
     char *identity_token; /* for the realm, instead of a password */
     char *registry_token; /* for the registry itself */
 };
+
+/* Parse a document that holds secrets: an error has none of its text.
+ * what: names it. */
+COB_RESULT struct cob_error *registry_parse_secret(
+    const void *data, size_t len, const char *what, json_t **ret_json);
 
 /* NULL is passed over. */
 void registry_credentials_free(struct credential_set *credentials);

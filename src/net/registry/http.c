@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 
 #include "net/registry/challenge.h"
@@ -348,6 +349,18 @@ static bool read_fate(const struct transfer *transfer, CURLcode code, enum http_
     return false;
 }
 
+/* What to do about a certificate that is not trusted. */
+static struct cob_error *distrust(const char *server, const char *why)
+{
+    if (strstr(why, "expired") || strstr(why, "not yet valid"))
+        return cob_fail(COB_PRECONDITION, "%s: %s; is this machine's clock right?", server, why);
+    if (strstr(why, "subject name"))
+        return cob_fail(COB_PRECONDITION, "%s: %s", server, why);
+    return cob_fail(COB_PRECONDITION,
+        "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt", server, why,
+        server);
+}
+
 static struct cob_error *judge(struct transfer *transfer, CURLcode code)
 {
     struct http_response *response = transfer->response;
@@ -357,9 +370,7 @@ static struct cob_error *judge(struct transfer *transfer, CURLcode code)
     if (transfer->err)
         return g_steal_pointer(&transfer->err);
     if (is_trust_problem(code))
-        return cob_fail(COB_PRECONDITION,
-            "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt",
-            transfer->request->url->server, why, transfer->request->url->server);
+        return distrust(transfer->request->url->server, why);
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
     if (response->fate != HTTP_ANSWERED)
@@ -387,6 +398,30 @@ static struct cob_error *run_and_judge(struct transfer *transfer, CURLM *multi,
     return judge(transfer, message->data.result);
 }
 
+/* A connection that the server closed while TLS writes must not end the program. The signal comes
+ * to the thread that writes: it is held back there, and forgotten.
+ * ret_before: the thread's mask, for allow_sigpipe(). */
+static void hold_sigpipe(sigset_t *ret_before)
+{
+    sigset_t pipe_only;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, ret_before);
+}
+
+static void allow_sigpipe(const sigset_t *before)
+{
+    static const struct timespec at_once = {0};
+    sigset_t pipe_only;
+
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    if (!sigismember(before, SIGPIPE))
+        sigtimedwait(&pipe_only, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 struct cob_error *registry_http_send(struct http_pool *pool, const struct http_request *request,
     struct cob_cancel *cancel, struct http_response *response)
 {
@@ -394,9 +429,11 @@ struct cob_error *registry_http_send(struct http_pool *pool, const struct http_r
     struct transfer transfer = {
         .api = api, .request = request, .response = response, .easy = api->easy_init()};
     CURLM *multi = take_multi(pool);
+    sigset_t before;
 
     g_assert(transfer.easy && multi);
     cob_trace(2, "%s %s", request->form ? "POST" : "GET", request->url->origin);
+    hold_sigpipe(&before);
     set_up(&transfer, pool->timing->connect_ms);
     api->multi_add_handle(multi, transfer.easy);
     struct cob_error *err = run_and_judge(&transfer, multi, pool->timing, cancel);
@@ -411,5 +448,6 @@ struct cob_error *registry_http_send(struct http_pool *pool, const struct http_r
         api->multi_cleanup(multi);
     else
         give_multi_back(pool, multi);
+    allow_sigpipe(&before);
     return err;
 }

@@ -120,3 +120,25 @@ COB_RESULT struct cob_error *cob_registry_get_blob(struct cob_registry *registry
 COB_RESULT struct cob_error *cob_registry_get_bytes(struct cob_registry *registry,
     const struct cob_registry_blob *blob, uint64_t max_bytes, struct cob_cancel *cancel,
     GBytes **ret_bytes);
+
+/* An image for one platform: the documents that say what it is. Layers are not among them. */
+struct cob_registry_image {
+    struct cob_registry_manifest *top;      /* what the reference names: an index, or the next */
+    struct cob_registry_manifest *manifest; /* of the image itself */
+    GBytes *config;                         /* its image config */
+};
+
+/* NULL is passed over. */
+void cob_registry_image_free(struct cob_registry_image *image);
+COB_AUTOPTR(cob_registry_image, cob_registry_image_free)
+
+/*
+ * From a reference to the image for a platform: through indexes to a manifest, and its config.
+ *
+ * ret_image:  the caller's. Every document was held against its digest, by the one above it.
+ * errors:     those of get_manifest and get_bytes; COB_INVALID for what is not an image;
+ *             COB_NOT_FOUND when no entry of an index fits, which lists those that are there.
+ */
+COB_RESULT struct cob_error *cob_registry_resolve(struct cob_registry *registry,
+    const struct cob_ref *ref, const struct cob_platform *platform, struct cob_cancel *cancel,
+    struct cob_registry_image **ret_image);

@@ -8,6 +8,7 @@
 #include "util/fs.h"
 #include "util/json.h"
 #include "util/limits.h"
+#include "util/text.h"
 
 #define MAX_SETTINGS_BYTES COB_MIB
 #define MAX_CERT_FILES 100
@@ -67,13 +68,35 @@ void registry_servers_free(struct server_table *table)
     g_free(table);
 }
 
+/* A misspelt setting must not vanish: it may be the one that makes things safe. */
+static struct cob_error *check_members(const json_t *object, const char *const *known_members)
+{
+    const char *key;
+    const json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        const char *near = cob_text_suggest(key, known_members);
+
+        if (!g_strv_contains(known_members, key))
+            return cob_fail(COB_INVALID, "unknown member \"%s\"%s%s%s", key,
+                near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    return NULL;
+}
+
 static struct cob_error *parse_settings(GBytes *bytes, json_t **ret_settings)
 {
+    static const char *const members[] = {"registries", NULL};
     json_auto_t *json = NULL;
     json_t *registries = NULL;
+    gsize len = 0;
+    const void *data = g_bytes_get_data(bytes, &len);
 
-    COB_TRY(
-        cob_json_parse(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), "settings", &json));
+    COB_TRY(cob_json_parse(data, len, "settings", &json));
+    if (!json_is_object(json))
+        return cob_fail(COB_INVALID, "it is not an object");
+    COB_TRY(check_members(json, members));
     COB_TRY(cob_json_get_container(json, "registries", JSON_OBJECT, &registries));
     *ret_settings = registries ? json_incref(registries) : json_object();
     return NULL;
@@ -214,6 +237,8 @@ static struct cob_error *read_certs(
 static struct cob_error *make_server(
     const struct server_table *table, const char *name, struct server_config **ret_server)
 {
+    static const char *const members[] = {
+        "ca", "client_cert", "client_key", "http", "insecure", "mirrors", NULL};
     const json_t *settings = json_object_get(table->settings, name);
     g_autoptr(server_config) server = g_new0(struct server_config, 1);
     const char *address = name;
@@ -226,6 +251,7 @@ static struct cob_error *make_server(
     }
     if (settings && !json_is_object(settings))
         return cob_fail(COB_INVALID, "it is not an object");
+    COB_TRY(check_members(settings, members));
     server->name = g_strdup(name);
     server->address = g_strdup(address);
     server->mirrors = g_ptr_array_new_with_free_func(g_free);

@@ -185,7 +185,7 @@ static struct cob_error *parse_token(const GByteArray *body, char **ret_header)
     json_auto_t *json = NULL;
     const char *token = NULL;
 
-    COB_TRY(cob_json_parse(body->data, body->len, "the token", &json));
+    COB_TRY(registry_parse_secret(body->data, body->len, "the token", &json));
     COB_TRY(cob_json_get_text(json, "token", &token));
     if (!token)
         COB_TRY(cob_json_get_text(json, "access_token", &token));
@@ -195,7 +195,8 @@ static struct cob_error *parse_token(const GByteArray *body, char **ret_header)
     return NULL;
 }
 
-static struct cob_error *read_token_answer(const struct http_response *response, char **ret_header)
+static struct cob_error *read_token_answer(
+    const struct http_response *response, bool has_login, char **ret_header)
 {
     if (response->fate != HTTP_ANSWERED)
         return cob_fail(COB_UNAVAILABLE, "the realm does not answer");
@@ -203,6 +204,10 @@ static struct cob_error *read_token_answer(const struct http_response *response,
         return cob_fail(COB_DENIED, "a redirect, which is not followed here");
     if (response->status == 429 || response->status >= 500)
         return cob_fail(COB_UNAVAILABLE, "status %ld", response->status);
+    if (response->status != 200 && has_login)
+        return cob_fail(COB_UNAUTHENTICATED,
+            "status %ld; the login in docker's config.json was refused, docker login renews it",
+            response->status);
     if (response->status != 200)
         return cob_fail(COB_UNAUTHENTICATED, "status %ld", response->status);
     return parse_token(response->body, ret_header);
@@ -232,7 +237,7 @@ static struct cob_error *send_question(struct token_cache *cache, const struct w
     struct cob_error *err = registry_http_send(cache->pool, &request, cancel, &response);
     if (!err)
         err = response.why ? g_steal_pointer(&response.why)
-                           : read_token_answer(&response, ret_header);
+                           : read_token_answer(&response, credentials != NULL, ret_header);
     registry_http_response_done(&response);
     return err;
 }

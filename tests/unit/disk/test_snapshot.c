@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +217,170 @@ static void check_mounts(void)
     fixture_done(&f);
 }
 
+/* The second commit of a chain gives the first one back, and leaves nothing. */
+static void test_same_chain_is_one(void)
+{
+    struct fixture f;
+    const struct cob_snapshot_facts facts = {
+        .chain_id = "sha256:c", .diff_id = "sha256:d", .tar_bytes = 7, .size_bytes = 5};
+    struct cob_snapshot_draft *draft = NULL;
+    struct cob_snapshot *found[3] = {NULL};
+    struct cob_snapshot_archive archive = {0};
+
+    fixture_init(&f);
+    CHECK_OK(cob_snapshot_get_chain(f.store, "sha256:c", &found[0]));
+    g_assert_null(found[0]);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(cob_snapshot_draft_new(f.store, NULL, &draft));
+        CHECK_OK(cob_snapshot_commit(draft, &facts, &found[i]));
+    }
+    CHECK_OK(cob_snapshot_get_chain(f.store, "sha256:c", &found[2]));
+    g_assert_true(found[0] == found[1] && found[1] == found[2]);
+    CHECK_OK(cob_snapshot_archive(found[0], &archive));
+    g_assert_cmpstr(archive.diff_id, ==, "sha256:d");
+    g_assert_cmpuint(archive.tar_bytes, ==, 7);
+    g_assert_cmpuint(archive.size_bytes, ==, 5);
+    cob_snapshot_archive_done(&archive);
+    for (int i = 0; i < 3; i++)
+        cob_snapshot_unref(found[i]);
+    fixture_done(&f);
+}
+
+/* Many threads commit the same chain: all get the same snapshot. */
+static void *commit_chain(void *arg)
+{
+    const struct cob_snapshot_facts facts = {.chain_id = "sha256:c"};
+    struct cob_snapshot *last = NULL;
+
+    for (int i = 0; i < 20; i++) {
+        struct cob_snapshot_draft *draft = NULL;
+
+        cob_snapshot_unref(g_steal_pointer(&last));
+        CHECK_OK(cob_snapshot_draft_new(arg, NULL, &draft));
+        CHECK_OK(cob_snapshot_commit(draft, &facts, &last));
+    }
+    return last;
+}
+
+static void test_threads_commit_the_same_chain(void)
+{
+    struct fixture f;
+    GThread *threads[4];
+    struct cob_snapshot *got[4];
+
+    fixture_init(&f);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("commit", commit_chain, f.store);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+        got[i] = g_thread_join(threads[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        check_row(got[i] == got[0], i, "the same one");
+        cob_snapshot_unref(got[i]);
+    }
+    fixture_done(&f);
+}
+
+/* A row whose files somebody removed goes away, with all that stands on it. */
+static void test_lost_files(void)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    struct cob_snapshot *a = add_layer(&f, NULL, "a", "1");
+    struct cob_snapshot *b = add_layer(&f, cob_snapshot_ref(a), "b", "2");
+    g_autofree char *a_id = g_strdup(cob_snapshot_id(a));
+    g_autofree char *b_id = g_strdup(cob_snapshot_id(b));
+    g_autofree char *from = g_build_filename(f.path, "snapshots", a_id, NULL);
+    g_autofree char *to = g_build_filename(f.path, "elsewhere", NULL);
+    struct cob_snapshot *got = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    cob_snapshot_unref(a);
+    cob_snapshot_unref(b);
+    g_assert_cmpint(rename(from, to), ==, 0);
+    CHECK_OK(cob_snapshot_get(f.store, b_id, &got));
+    g_assert_null(got);
+    CHECK_OK(cob_snapshot_list(f.store, &rows));
+    g_assert_cmpuint(rows->len, ==, 0);
+    fixture_done(&f);
+}
+
+static bool is_in_use(struct cob_store *store, const char *id)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+
+    CHECK_OK(cob_snapshot_list(store, &rows));
+    for (guint i = 0; i < rows->len; i++) {
+        const struct cob_snapshot_usage *row = g_ptr_array_index(rows, i);
+
+        if (strcmp(row->id, id) == 0)
+            return row->is_in_use;
+    }
+    g_test_fail_printf("no row of %s", id);
+    return false;
+}
+
+/* A hold is seen by every process, covers the parents, and goes with the process that dies. */
+static void test_holds(void)
+{
+    struct fixture f;
+    int fds[2];
+    char byte = 0;
+
+    fixture_init(&f);
+    struct cob_snapshot *a = add_layer(&f, NULL, "a", "1");
+    struct cob_snapshot *b = add_layer(&f, cob_snapshot_ref(a), "b", "2");
+    g_autofree char *a_id = g_strdup(cob_snapshot_id(a));
+    g_autofree char *b_id = g_strdup(cob_snapshot_id(b));
+
+    cob_snapshot_unref(a);
+    g_assert_true(is_in_use(f.store, a_id));
+    cob_snapshot_unref(b);
+    g_assert_false(is_in_use(f.store, a_id));
+    g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct cob_store *store = NULL;
+        struct cob_snapshot *held = NULL;
+
+        CHECK_OK(cob_store_open(f.path, &store));
+        CHECK_OK(cob_snapshot_get(store, b_id, &held));
+        if (held && write(fds[1], "y", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    g_assert_cmpint(read(fds[0], &byte, 1), ==, 1);
+    g_assert_true(is_in_use(f.store, a_id));
+    g_assert_true(is_in_use(f.store, b_id));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    g_assert_false(is_in_use(f.store, a_id));
+    g_assert_false(is_in_use(f.store, b_id));
+    close(fds[0]);
+    close(fds[1]);
+    fixture_done(&f);
+}
+
+static void check_long_error(const char *glob, unsigned n_layers)
+{
+    struct fixture f;
+    g_autoptr(cob_snapshot) top = NULL;
+    int fd = -1;
+
+    fixture_init(&f);
+    for (unsigned i = 0; i < n_layers; i++)
+        top = add_layer(&f, g_steal_pointer(&top), "x", "x");
+    CHECK_ERROR(cob_snapshot_mount(top, &fd), COB_OUT_OF_RANGE, glob);
+    g_assert_cmpint(fd, ==, -1);
+    g_clear_pointer(&top, cob_snapshot_unref);
+    fixture_done(&f);
+}
+
+static void test_too_many_layers(void)
+{
+    check_long_error("mount snapshot *: a chain of 501 layers; overlayfs stacks at most 500*", 501);
+}
+
 /* Run a check in a child, which may give up rights. */
 static void in_child(bool (*prepare)(void), void (*check)(void))
 {
@@ -299,6 +464,11 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/snapshot/commit-and-get", test_commit_and_get);
+    g_test_add_func("/snapshot/same-chain-is-one", test_same_chain_is_one);
+    g_test_add_func("/snapshot/threads-commit-one-chain", test_threads_commit_the_same_chain);
+    g_test_add_func("/snapshot/lost-files", test_lost_files);
+    g_test_add_func("/snapshot/holds", test_holds);
+    g_test_add_func("/snapshot/too-many-layers", test_too_many_layers);
     g_test_add_func("/snapshot/mounts", test_mounts);
     g_test_add_func("/snapshot/mounts-on-an-old-kernel", test_mounts_on_an_old_kernel);
     g_test_add_func("/snapshot/mounts-in-a-user-namespace", test_mounts_in_a_user_namespace);

@@ -60,7 +60,7 @@ static void fixture_init(struct fixture *f, const char *config)
             .backoff_max_ms = 4,
             .connect_ms = 2000,
             .stall_ms = 2000,
-            .helper_ms = 500}};
+            .helper_ms = 2000}};
 
     g_string_replace(text, "{server}", name, 0);
     g_assert_true(g_file_set_contents(path, text->str, -1, NULL));
@@ -176,7 +176,7 @@ static void test_evil_table(void)
         {"the realm refuses", LOGIN, {{MANIFEST, 0, 0, BEARER, 0}, {"GET /token?", 0, 0, NO, 0}},
             {{0}}, COB_UNAUTHENTICATED,
             "localhost:*/app:v1: failed to authorize: token from realm http://localhost:*/token: "
-            "status 401"},
+            "status 401; the login in docker's config.json was refused, docker login renews it"},
         {"the realm redirects", LOGIN,
             {{MANIFEST, 0, 0, BEARER, 0},
                 {"GET /token?", 0, 0, GO("http://localhost:{other}/"), 0}},
@@ -205,7 +205,7 @@ static void test_evil_table(void)
                 {"GET /token?", 0, 0, "HTTP/1.1 200 OK\r\n\r\n", SCRIPT_ENDLESS}},
             {{0}}, COB_EXHAUSTED, "*"},
         {"not JSON", NULL, {{MANIFEST, 0, 0, BEARER, 0}, {"GET /token?", 0, 0, JSON("<html>"), 0}},
-            {{0}}, COB_INVALID, "*: parse the token: *"},
+            {{0}}, COB_INVALID, "*: the token is not valid JSON"},
         {"a redirect to another port goes without the token", LOGIN,
             {{MANIFEST, 0, 0, ASK("Basic realm=\"x\""), 0},
                 {MANIFEST, BASIC, 0, GO("http://localhost:{other}/x"), 0}},
@@ -222,7 +222,10 @@ static void test_evil_table(void)
             {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
             "*: credentials for localhost:*: auths \"localhost:*\": auth is not *"},
         {"a config that is no JSON", "{", {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
-            "*config.json: parse docker's configuration: *"},
+            "*config.json: docker's configuration is not valid JSON"},
+        {"a broken config does not tell its secrets", "{\"auths\": {\"a\": \"hunter2\" \"x\"}}",
+            {{MANIFEST, 0, 0, BEARER, 0}}, {{0}}, COB_INVALID,
+            "*config.json: docker's configuration is not valid JSON"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)

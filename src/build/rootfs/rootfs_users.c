@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "build/executor/step.h"
+#include "build/rootfs/rootfs.h"
 #include "util/fs.h"
 #include "util/limits.h"
 
@@ -31,11 +31,11 @@ static bool parse_id(const char *text, uint32_t *ret_id, bool *ret_is_number)
  * errors: it is no regular file, or too large. */
 static struct cob_error *read_lines(int root_fd, const char *path, GStrv *ret_lines)
 {
-    struct rootwalk_request request = {.root_fd = root_fd, .path = path, .wish = ROOTWALK_FIND};
+    struct cob_rootfs_walk request = {.root_fd = root_fd, .path = path, .wish = COB_ROOTFS_FIND};
     g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
     cob_autoclose int fd = -1;
-    g_autoptr(cob_error) gone = rootwalk(&request, &path_fd, &real);
+    g_autoptr(cob_error) gone = cob_rootfs_walk(&request, &path_fd, &real);
     g_autoptr(GBytes) bytes = NULL;
     struct stat st;
     gsize len = 0;
@@ -80,7 +80,7 @@ static struct entry parse_entry(const char *line, unsigned n_fields)
 }
 
 static struct cob_error *find_user(
-    int root_fd, const char *user, struct step_identity *identity, char **ret_name)
+    int root_fd, const char *user, struct cob_rootfs_identity *identity, char **ret_name)
 {
     g_auto(GStrv) lines = NULL;
     uint32_t wanted = 0;
@@ -112,7 +112,8 @@ static struct cob_error *find_user(
     return NULL;
 }
 
-static struct cob_error *find_group(int root_fd, const char *group, struct step_identity *identity)
+static struct cob_error *find_group(
+    int root_fd, const char *group, struct cob_rootfs_identity *identity)
 {
     g_auto(GStrv) lines = NULL;
     uint32_t wanted = 0;
@@ -140,7 +141,7 @@ static struct cob_error *find_group(int root_fd, const char *group, struct step_
 
 /* The groups that list the user. */
 static struct cob_error *find_memberships(
-    int root_fd, const char *name, struct step_identity *identity)
+    int root_fd, const char *name, struct cob_rootfs_identity *identity)
 {
     g_auto(GStrv) lines = NULL;
 
@@ -162,7 +163,7 @@ static struct cob_error *find_memberships(
 }
 
 /* The first group of a process is also one of its supplementary ones (CVE-2022-2990). */
-static void add_primary_group(struct step_identity *identity)
+static void add_primary_group(struct cob_rootfs_identity *identity)
 {
     for (guint i = 0; i < identity->groups->len; i++) {
         if (g_array_index(identity->groups, uint32_t, i) == identity->gid)
@@ -171,7 +172,8 @@ static void add_primary_group(struct step_identity *identity)
     g_array_prepend_val(identity->groups, identity->gid);
 }
 
-static struct cob_error *resolve(int root_fd, const char *user, struct step_identity *identity)
+static struct cob_error *resolve(
+    int root_fd, const char *user, struct cob_rootfs_identity *identity)
 {
     g_auto(GStrv) parts = g_strsplit(*user ? user : "0", ":", 2);
     g_autofree char *name = NULL;
@@ -188,9 +190,10 @@ static struct cob_error *resolve(int root_fd, const char *user, struct step_iden
     return name ? find_memberships(root_fd, name, identity) : NULL;
 }
 
-struct cob_error *passwd_resolve(int root_fd, const char *user, struct step_identity *ret_identity)
+struct cob_error *cob_rootfs_identify(
+    int root_fd, const char *user, struct cob_rootfs_identity *ret_identity)
 {
-    struct step_identity identity = {.groups = g_array_new(FALSE, FALSE, sizeof(uint32_t))};
+    struct cob_rootfs_identity identity = {.groups = g_array_new(FALSE, FALSE, sizeof(uint32_t))};
     struct cob_error *err = resolve(root_fd, user ? user : "", &identity);
 
     if (err && (!user || !*user)) { /* root needs no files to be root */

@@ -2,7 +2,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "build/executor/step.h"
+#include "build/rootfs/rootfs.h"
+#include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/limits.h"
 
@@ -12,7 +13,7 @@
  * that nobody can change the way behind us: a component that turns into a symlink between look and
  * open is refused. */
 struct walk {
-    const struct rootwalk_request *request;
+    const struct cob_rootfs_walk *request;
     int fd;        /* where we are, O_PATH */
     GString *path; /* the same, from the root, without symlinks; "" is the root */
     GQueue *todo;  /* of char *, owned: components still to go */
@@ -94,14 +95,14 @@ static struct cob_error *check_guard(const struct walk *walk, const char *name)
     return NULL;
 }
 
-static void note_stub(struct walk *walk, const char *name, const struct stat *st)
+static void note_made(struct walk *walk, const char *name, const struct stat *st)
 {
-    struct rootwalk_stub stub = {.parent = g_strdup(walk->path->str),
+    struct cob_rootfs_made row = {.parent = g_strdup(walk->path->str),
         .name = g_strdup(name),
         .dev = st->st_dev,
         .ino = st->st_ino};
 
-    g_array_append_val(walk->request->stubs, stub);
+    g_array_append_val(walk->request->made, row);
 }
 
 /* Only what lies in the root itself is ours to take away: in a cache mount it may stay. */
@@ -112,28 +113,41 @@ static bool is_in_root_itself(const struct walk *walk, const struct stat *parent
     return fstat(walk->request->root_fd, &root) == 0 && root.st_dev == parent->st_dev;
 }
 
+/* Both: mode 0755, whatever the umask. False: errno says why. */
+static bool make_file(int dir_fd, const char *name)
+{
+    cob_autoclose int fd =
+        openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
+
+    return fd >= 0 && fchmod(fd, 0755) == 0;
+}
+
+static bool make_dir(int dir_fd, const char *name)
+{
+    if (mkdirat(dir_fd, name, 0755) < 0)
+        return false;
+    cob_autoclose int fd =
+        openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 && fchmod(fd, 0755) == 0;
+}
+
 static struct cob_error *make(
     struct walk *walk, const char *name, bool is_last, struct stat *ret_st)
 {
-    bool is_file = is_last && walk->request->wish == ROOTWALK_MAKE_FILE;
+    bool is_file = is_last && walk->request->wish == COB_ROOTFS_MAKE_FILE;
     struct stat parent;
 
     if (fstat(walk->fd, &parent) < 0)
         return cob_fail_errno(errno, "stat %s", walk->path->str);
-    if (is_file) { /* openat() does not take an O_PATH descriptor's magic: only a plain folder */
-        cob_autoclose int fd =
-            openat(walk->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755);
-        if (fd < 0)
-            return cob_fail_errno(errno, "create %s/%s", walk->path->str, name);
-    } else if (mkdirat(walk->fd, name, 0755) < 0) {
-        return cob_fail_errno(errno, "make directory %s/%s", walk->path->str, name);
-    }
+    if (!(is_file ? make_file(walk->fd, name) : make_dir(walk->fd, name)))
+        return cob_fail_errno(
+            errno, "make %s %s/%s", is_file ? "file" : "directory", walk->path->str, name);
     if (fstatat(walk->fd, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "stat %s/%s", walk->path->str, name);
-    if (walk->request->stubs && is_in_root_itself(walk, &parent)) {
+    if (walk->request->made && is_in_root_itself(walk, &parent)) {
         struct timespec times[2] = {parent.st_atim, parent.st_mtim};
 
-        note_stub(walk, name, ret_st);
+        note_made(walk, name, ret_st);
         if (utimensat(walk->fd, "", times, AT_EMPTY_PATH) < 0)
             return cob_fail_errno(errno, "restore the times of %s/", walk->path->str);
     }
@@ -165,7 +179,7 @@ static struct cob_error *take(struct walk *walk, const char *name)
 
     COB_TRY(check_guard(walk, name));
     if (fstatat(walk->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno != ENOENT || walk->request->wish == ROOTWALK_FIND)
+        if (errno != ENOENT || walk->request->wish == COB_ROOTFS_FIND)
             return cob_fail_errno(errno, "open %s/%s", walk->path->str, name);
         COB_TRY(make(walk, name, is_last, &st));
     }
@@ -195,18 +209,19 @@ static struct cob_error *check_kind(const struct walk *walk)
 {
     struct stat st;
 
-    if (walk->request->wish == ROOTWALK_FIND)
+    if (walk->request->wish == COB_ROOTFS_FIND)
         return NULL;
     if (fstat(walk->fd, &st) < 0)
         return cob_fail_errno(errno, "stat %s", walk->path->str);
-    if (walk->request->wish == ROOTWALK_MAKE_DIR && !S_ISDIR(st.st_mode))
+    if (walk->request->wish == COB_ROOTFS_MAKE_DIR && !S_ISDIR(st.st_mode))
         return cob_fail(COB_INVALID, "%s is not a directory", walk->path->str);
-    if (walk->request->wish == ROOTWALK_MAKE_FILE && S_ISDIR(st.st_mode))
+    if (walk->request->wish == COB_ROOTFS_MAKE_FILE && S_ISDIR(st.st_mode))
         return cob_fail(COB_INVALID, "%s is a directory", walk->path->str);
     return NULL;
 }
 
-struct cob_error *rootwalk(const struct rootwalk_request *request, int *ret_fd, char **ret_path)
+struct cob_error *cob_rootfs_walk(
+    const struct cob_rootfs_walk *request, int *ret_fd, char **ret_path)
 {
     struct walk walk = {
         .request = request, .fd = -1, .path = g_string_new(NULL), .todo = g_queue_new()};
@@ -227,44 +242,44 @@ struct cob_error *rootwalk(const struct rootwalk_request *request, int *ret_fd, 
     return err;
 }
 
-static void stub_done(void *stub)
+static void made_done(void *row)
 {
-    g_free(((struct rootwalk_stub *)stub)->parent);
-    g_free(((struct rootwalk_stub *)stub)->name);
+    g_free(((struct cob_rootfs_made *)row)->parent);
+    g_free(((struct cob_rootfs_made *)row)->name);
 }
 
-GArray *rootwalk_stubs_new(void)
+GArray *cob_rootfs_made_new(void)
 {
-    GArray *stubs = g_array_new(FALSE, FALSE, sizeof(struct rootwalk_stub));
+    GArray *made = g_array_new(FALSE, FALSE, sizeof(struct cob_rootfs_made));
 
-    g_array_set_clear_func(stubs, stub_done);
-    return stubs;
+    g_array_set_clear_func(made, made_done);
+    return made;
 }
 
-/* A stub that the step has filled, replaced or removed is the step's own and stays as it is. */
-static void remove_stub(int root_fd, const struct rootwalk_stub *stub)
+/* What the step has filled, replaced or removed is the step's own and stays as it is. */
+static void unmake(int root_fd, const struct cob_rootfs_made *row)
 {
     cob_autoclose int parent_fd = -1;
-    const char *parent = *stub->parent ? stub->parent + 1 : ".";
+    const char *parent = *row->parent ? row->parent + 1 : ".";
     struct stat st, parent_st;
     g_autoptr(cob_error) gone =
         cob_open_beneath(root_fd, parent, O_RDONLY | O_DIRECTORY | O_NONBLOCK, 0, &parent_fd);
 
     if (gone || fstat(parent_fd, &parent_st) < 0 ||
-        fstatat(parent_fd, stub->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != stub->ino ||
-        st.st_dev != stub->dev)
+        fstatat(parent_fd, row->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != row->ino ||
+        st.st_dev != row->dev)
         return;
     if (!S_ISDIR(st.st_mode) && st.st_size > 0)
         return;
-    if (unlinkat(parent_fd, stub->name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+    if (unlinkat(parent_fd, row->name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
         return;
     struct timespec times[2] = {parent_st.st_atim, parent_st.st_mtim};
     futimens(parent_fd, times);
 }
 
-void rootwalk_remove_stubs(int root_fd, GArray *stubs)
+void cob_rootfs_unmake(int root_fd, GArray *made)
 {
-    for (guint i = stubs->len; i-- > 0;)
-        remove_stub(root_fd, &g_array_index(stubs, struct rootwalk_stub, i));
-    g_array_set_size(stubs, 0);
+    for (guint i = made->len; i-- > 0;)
+        unmake(root_fd, &g_array_index(made, struct cob_rootfs_made, i));
+    g_array_set_size(made, 0);
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/cli/command.h"
+
+/* What docker build has, and cob has not yet. */
+#define REFUSED(option, option_kind)                                                               \
+    {                                                                                              \
+        .name = (option), .kind = (option_kind), .is_refused = true                                \
+    }
+/* What docker build takes and does nothing with. */
+#define IGNORED(option, option_kind)                                                               \
+    {                                                                                              \
+        .name = (option), .kind = (option_kind)                                                    \
+    }
+
+const struct cli_option cli_build_options[] = {
+    {"add-host", 0, CLI_LIST, "list", "Add a custom host-to-IP mapping (format: \"host:ip\")",
+        false},
+    {"allow", 0, CLI_LIST, "stringArray",
+        "Allow extra privileged entitlement (e.g., \"network.host\")", false},
+    {"build-arg", 0, CLI_LIST, "stringArray", "Set build-time variables", false},
+    {"file", 'f', CLI_TEXT, "string",
+        "Name of the Dockerfile (default: \"PATH/Dockerfile\"); - for standard input", false},
+    {"iidfile", 0, CLI_TEXT, "string", "Write the image ID to a file", false},
+    {"label", 0, CLI_LIST, "stringArray", "Set metadata for an image", false},
+    {"network", 0, CLI_TEXT, "string",
+        "Set the networking mode for the RUN instructions: default, host or none", false},
+    {"no-cache", 0, CLI_FLAG, NULL, "Run every step again; cache mounts keep what they have",
+        false},
+    {"no-cache-filter", 0, CLI_LIST, "stringArray", "Do not cache specified stages", false},
+    {"output", 'o', CLI_LIST, "stringArray",
+        "Output destination (format: \"type=local,dest=path\")", false},
+    {"parallel", 0, CLI_TEXT, "int", "Run at most so many steps at the same time", false},
+    {"platform", 0, CLI_TEXT, "string", "Set target platform for build", false},
+    {"progress", 0, CLI_TEXT, "string",
+        "Set type of progress output (auto, plain, quiet, rawjson, tty)", false},
+    {"pull", 0, CLI_FLAG, NULL, "Ask the registry for images that are here already", false},
+    {"quiet", 'q', CLI_FLAG, NULL, "Suppress the build output and print image ID on success",
+        false},
+    {"secret", 0, CLI_LIST, "stringArray",
+        "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")", false},
+    {"tag", 't', CLI_LIST, "stringArray", "Image name and tag (format: \"name:tag\")", false},
+    {"target", 0, CLI_TEXT, "string", "Set the target build stage to build", false},
+    REFUSED("annotation", CLI_LIST),
+    REFUSED("attest", CLI_LIST),
+    REFUSED("build-context", CLI_LIST),
+    REFUSED("builder", CLI_TEXT),
+    REFUSED("cache-from", CLI_LIST),
+    REFUSED("cache-to", CLI_LIST),
+    REFUSED("call", CLI_TEXT),
+    REFUSED("cgroup-parent", CLI_TEXT),
+    REFUSED("check", CLI_FLAG),
+    REFUSED("metadata-file", CLI_TEXT),
+    REFUSED("policy", CLI_TEXT),
+    REFUSED("provenance", CLI_TEXT),
+    REFUSED("push", CLI_FLAG),
+    REFUSED("sbom", CLI_TEXT),
+    REFUSED("shm-size", CLI_TEXT),
+    REFUSED("ssh", CLI_LIST),
+    REFUSED("ulimit", CLI_LIST),
+    IGNORED("compress", CLI_FLAG),
+    IGNORED("force-rm", CLI_FLAG),
+    IGNORED("load", CLI_FLAG), /* an image that is built is always in the store */
+    IGNORED("rm", CLI_FLAG),
+    {0},
+};

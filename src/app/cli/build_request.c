@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "app/cli/cli_engine.h"
+#include "util/fs.h"
+#include "util/limits.h"
+
+#define MAX_PARALLEL 1024
+
+/* Keep a text for as long as the request. text: taken. */
+static const char *keep(struct cli_build_request *build, char *text)
+{
+    g_ptr_array_add(build->texts, text);
+    return text;
+}
+
+/* The texts of a list, NULL-terminated; NULL when it is empty. texts: char *, kept; cleared. */
+static const char *const *keep_list(struct cli_build_request *build, GPtrArray *texts)
+{
+    char **list = g_new0(char *, texts->len + 1);
+    const bool is_empty = texts->len == 0;
+
+    for (guint i = 0; i < texts->len; i++)
+        list[i] = texts->pdata[i];
+    g_ptr_array_set_size(texts, 0);
+    g_ptr_array_add(build->texts, list);
+    return is_empty ? NULL : (const char *const *)list;
+}
+
+/* One field of "id=x,src=y". */
+static struct cob_error *parse_secret_field(struct cli_build_request *build, const char *field,
+    struct cob_engine_secret *secret, bool *is_env)
+{
+    const char *equals = strchr(field, '=');
+    const char *value = equals ? keep(build, g_strdup(equals + 1)) : NULL;
+    g_autofree char *key = equals ? g_ascii_strdown(field, equals - field) : NULL;
+
+    if (!equals)
+        return cob_fail(COB_INVALID, "invalid field '%s': must be a key=value pair", field);
+    if (!strcmp(key, "id"))
+        secret->id = value;
+    else if (!strcmp(key, "src") || !strcmp(key, "source"))
+        secret->path = value;
+    else if (!strcmp(key, "env"))
+        secret->env = value;
+    else if (!strcmp(key, "type") && (!strcmp(value, "file") || !strcmp(value, "env")))
+        *is_env = !strcmp(value, "env");
+    else if (!strcmp(key, "type"))
+        return cob_fail(COB_INVALID, "unsupported secret type %s: use file or env", value);
+    else
+        return cob_fail(COB_INVALID, "unexpected key '%s': use id, src, env or type", key);
+    return NULL;
+}
+
+/* "id=x", "id=x,src=file", "id=x,env=NAME", "id=x,type=env,src=NAME". An id alone is the name of a
+ * variable if there is one, else of a file.
+ * spec: buildx docs/reference/buildx_build.md, --secret. */
+static struct cob_error *add_secret(struct cli_build_request *build, const char *text)
+{
+    g_auto(GStrv) fields = g_strsplit(text, ",", -1);
+    struct cob_engine_secret secret = {0};
+    bool is_env = false;
+
+    for (char **field = fields; *field; field++)
+        COB_TRY(parse_secret_field(build, *field, &secret, &is_env));
+    if (!secret.id || !*secret.id)
+        return cob_fail(COB_INVALID, "no id in it: write id=NAME,src=FILE");
+    if (is_env && !secret.env) {
+        secret.env = secret.path ? secret.path : secret.id;
+        secret.path = NULL;
+    }
+    if (secret.env && secret.path)
+        return cob_fail(COB_INVALID, "src and env exclude each other");
+    if (!secret.env && !secret.path) {
+        if (g_getenv(secret.id))
+            secret.env = secret.id;
+        else
+            secret.path = secret.id;
+    }
+    g_array_append_val(build->secrets, secret);
+    return NULL;
+}
+
+static struct cob_error *add_secrets(struct cli_build_request *build, const char *const *texts)
+{
+    for (; texts && *texts; texts++)
+        COB_TRY(cob_wrap(add_secret(build, *texts), "--secret"));
+    build->request.secrets = (const struct cob_engine_secret *)(void *)build->secrets->data;
+    build->request.n_secrets = build->secrets->len;
+    return NULL;
+}
+
+/* "-o dir" is type=local,dest=dir and "-o -" a tar on standard output, as buildx has it. */
+static struct cob_error *add_outputs(struct cli_build_request *build, const char *const *texts)
+{
+    g_autoptr(GPtrArray) outputs = g_ptr_array_new();
+
+    for (; texts && *texts; texts++) {
+        char *output = !strcmp(*texts, "-")  ? g_strdup("type=tar,dest=-")
+                       : strchr(*texts, '=') ? g_strdup(*texts)
+                                             : g_strdup_printf("type=local,dest=%s", *texts);
+
+        keep(build, output);
+        g_ptr_array_add(outputs, output);
+        if (g_str_has_suffix(output, "dest=-") && isatty(1))
+            return cob_fail(COB_INVALID,
+                "--output %s: standard output is a terminal: send it to a file or a pipe", *texts);
+    }
+    build->request.outputs = keep_list(build, outputs);
+    return NULL;
+}
+
+/* A comma stands between stages. */
+static void add_no_cache_stages(struct cli_build_request *build, const char *const *texts)
+{
+    g_autoptr(GPtrArray) stages = g_ptr_array_new();
+
+    for (; texts && *texts; texts++) {
+        g_auto(GStrv) words = g_strsplit(*texts, ",", -1);
+
+        for (char **word = words; *word; word++) {
+            char *stage = g_strdup(*word);
+
+            keep(build, stage);
+            g_ptr_array_add(stages, stage);
+        }
+    }
+    build->request.no_cache_stages = keep_list(build, stages);
+}
+
+/* An archive begins with a gzip, bzip2, xz or zstd magic, or has tar's at 257. */
+static bool is_archive(GBytes *bytes)
+{
+    static const char *const magics[] = {"\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd"};
+    size_t len;
+    const char *data = g_bytes_get_data(bytes, &len);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(magics); i++) {
+        if (len > 6 && !memcmp(data, magics[i], strlen(magics[i])))
+            return true;
+    }
+    return len > 262 && !memcmp(data + 257, "ustar", 5);
+}
+
+/* "cob build -": a Dockerfile without a context. */
+static struct cob_error *take_stdin_as_context(struct cli_build_request *build)
+{
+    if (is_archive(build->request.dockerfile_bytes))
+        return cob_fail(COB_UNIMPLEMENTED, "a context as an archive on standard input is not "
+                                           "carried out yet: unpack it and name the folder");
+    build->empty_context = g_dir_make_tmp("cob-context-XXXXXX", NULL);
+    if (!build->empty_context)
+        return cob_fail_errno(errno, "make an empty context");
+    build->request.context = build->empty_context;
+    return NULL;
+}
+
+static bool is_remote(const char *context)
+{
+    return strstr(context, "://") || g_str_has_prefix(context, "git@") ||
+           g_str_has_prefix(context, "github.com/");
+}
+
+static struct cob_error *set_context(const struct cli_call *call, struct cli_build_request *build)
+{
+    const char *context = cli_call_arg(call, 0), *file = cli_call_text(call, "file");
+    const bool is_stdin_context = !strcmp(context, "-");
+
+    if (is_stdin_context && file && !strcmp(file, "-"))
+        return cob_fail(
+            COB_INVALID, "standard input cannot be both the build context and the Dockerfile");
+    if (is_stdin_context || (file && !strcmp(file, "-")))
+        COB_TRY(cob_wrap(
+            cob_fs_read_fd(0, COB_LIMIT_DOCKERFILE_BYTES, &build->request.dockerfile_bytes),
+            "read the Dockerfile from standard input"));
+    else
+        build->request.dockerfile = file;
+    if (is_stdin_context)
+        return take_stdin_as_context(build);
+    if (is_remote(context) && !g_file_test(context, G_FILE_TEST_IS_DIR))
+        return cob_fail(COB_UNIMPLEMENTED,
+            "build context %s: contexts from git or the web are not carried out yet: fetch it and "
+            "name the folder",
+            context);
+    build->request.context = context;
+    return NULL;
+}
+
+static struct cob_error *set_parallel(const struct cli_call *call, struct cli_build_request *build)
+{
+    const char *text = cli_call_text(call, "parallel");
+    guint64 number = 0;
+
+    if (text && !g_ascii_string_to_unsigned(text, 10, 1, MAX_PARALLEL, &number, NULL))
+        return cob_fail(
+            COB_INVALID, "--parallel %s: it must be a number from 1 to %d", text, MAX_PARALLEL);
+    build->request.n_parallel = (unsigned)number;
+    return NULL;
+}
+
+static struct cob_error *fill(const struct cli_call *call, struct cli_build_request *build)
+{
+    const char *platform = cli_call_text(call, "platform");
+
+    if (platform && strchr(platform, ','))
+        return cob_fail(COB_UNIMPLEMENTED,
+            "--platform %s: more than one platform is not carried out yet", platform);
+    COB_TRY(set_parallel(call, build));
+    COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
+    COB_TRY(add_outputs(build, cli_call_list(call, "output")));
+    add_no_cache_stages(build, cli_call_list(call, "no-cache-filter"));
+    return set_context(call, build);
+}
+
+struct cob_error *cli_build_request_init(
+    const struct cli_call *call, struct cli_build_request *build)
+{
+    struct cob_error *err;
+
+    *build = (struct cli_build_request){
+        .request =
+            {
+                .target = cli_call_text(call, "target"),
+                .build_args = cli_call_list(call, "build-arg"),
+                .labels = cli_call_list(call, "label"),
+                .tags = cli_call_list(call, "tag"),
+                .is_no_cache = cli_call_flag(call, "no-cache"),
+                .is_pulling = cli_call_flag(call, "pull"),
+                .platform = cli_call_text(call, "platform"),
+                .network = cli_call_text(call, "network"),
+                .allow = cli_call_list(call, "allow"),
+                .extra_hosts = cli_call_list(call, "add-host"),
+            },
+        .secrets = g_array_new(FALSE, FALSE, sizeof(struct cob_engine_secret)),
+        .texts = g_ptr_array_new_with_free_func(g_free),
+    };
+    err = fill(call, build);
+    if (err)
+        cli_build_request_done(build);
+    return err;
+}
+
+void cli_build_request_done(struct cli_build_request *build)
+{
+    g_clear_pointer(&build->request.dockerfile_bytes, g_bytes_unref);
+    g_clear_pointer(&build->secrets, g_array_unref);
+    g_clear_pointer(&build->texts, g_ptr_array_unref);
+    if (build->empty_context)
+        rmdir(build->empty_context);
+    g_clear_pointer(&build->empty_context, g_free);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+
+#include "app/cli/command.h"
+#include "util/fs.h"
+#include "util/log.h"
+
+/* What a signal handler may reach: set once, before the handler is, and there until the end. */
+static struct cob_cancel *cancel_on_signal;
+static bool is_stderr_terminal;
+static volatile sig_atomic_t last_signal;
+
+/* The first signal asks for an end in good order; the next one does not wait for it. */
+static void on_signal(int signum)
+{
+    static const char show_cursor[] = "\033[?25h";
+
+    if (last_signal) {
+        ssize_t n = is_stderr_terminal ? write(2, show_cursor, sizeof(show_cursor) - 1) : 0;
+
+        (void)n;
+        _exit(128 + signum);
+    }
+    last_signal = signum;
+    cob_cancel_trigger(cancel_on_signal);
+}
+
+static struct cob_error *set_up_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    COB_TRY(cob_cancel_new(&cancel_on_signal));
+    is_stderr_terminal = isatty(2);
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction old;
+
+        sigaction(signals[i], NULL, &old);
+        if (old.sa_handler != SIG_IGN) /* as nohup wants it */
+            sigaction(signals[i], &action, NULL);
+    }
+    return NULL;
+}
+
+struct cob_error *cli_print(const GString *text)
+{
+    return cob_wrap(cob_fs_write_fd(1, text->str, text->len), "standard output");
+}
+
+static void print_error(const struct cob_error *err, const char *command)
+{
+    g_autofree char *text = cob_error_text(err);
+    g_autoptr(GString) out = g_string_new(text);
+
+    if (cob_log_is_on(1)) {
+        g_autofree char *trace = cob_error_trace(err);
+
+        g_string_append(out, trace);
+    }
+    if (command)
+        g_string_append_printf(out, "See 'cob%s%s --help'.\n", *command ? " " : "", command);
+    cob_error_free(cob_fs_write_fd(2, out->str, out->len));
+}
+
+/* Show an error, and say what the exit code is: a shell's when a signal was the reason. */
+static int fail(struct cob_error *err, const char *command)
+{
+    const bool is_cancelled = cob_error_code(err) == COB_CANCELLED;
+
+    print_error(err, command);
+    cob_error_free(err);
+    if (is_cancelled)
+        return 128 + (last_signal ? last_signal : SIGINT);
+    return 1;
+}
+
+static int run_call(struct cli_call *call)
+{
+    g_autoptr(GString) help = g_string_new(NULL);
+    struct cob_error *err;
+
+    if (call->is_help) {
+        cli_help_append_command(help, call->command);
+        err = cli_print(help);
+    } else {
+        err = call->command->run(call);
+    }
+    return err ? fail(err, NULL) : call->exit_code;
+}
+
+static int print_all_help(void)
+{
+    g_autoptr(GString) help = g_string_new(NULL);
+    struct cob_error *err;
+
+    cli_help_append_all(help);
+    err = cli_print(help);
+    return err ? fail(err, NULL) : 0;
+}
+
+int cli_main(int argc, char **argv)
+{
+    static const char *const version[] = {"version", NULL};
+    const char *const *args = (const char *const *)argv + MIN(argc, 1);
+    const struct cli_command *command = NULL;
+    struct cli_call call;
+    struct cob_error *err;
+    unsigned n_words = 0;
+    int exit_code;
+
+    json_set_alloc_funcs(g_malloc, g_free);
+    if (!args[0] || !strcmp(args[0], "--help") || !strcmp(args[0], "-h"))
+        return print_all_help();
+    if (!strcmp(args[0], "--version") || !strcmp(args[0], "-v"))
+        args = version;
+    err = cli_command_find(args, &command, &n_words);
+    if (err)
+        return fail(err, "");
+    err = cli_call_parse(command, args + n_words, &call);
+    if (err)
+        return fail(err, command->name);
+    err = set_up_signals();
+    call.cancel = cancel_on_signal;
+    exit_code = err ? fail(err, NULL) : run_call(&call);
+    cli_call_done(&call);
+    return exit_code;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/cli/cli_engine.h"
+
+#include <stdio.h>
+
+#include "build/userns/userns.h"
+#include "util/text.h"
+
+/* Another user than root becomes root of a namespace of his own: a store has files of many ids. */
+static struct cob_error *enter_as_user(void)
+{
+    g_autofree char *notice = NULL;
+
+    COB_TRY(cob_userns_enter(&notice));
+    if (notice) {
+        g_autofree char *visible = cob_text_visible(notice);
+
+        fprintf(stderr, "WARNING: %s\n", visible);
+    }
+    return NULL;
+}
+
+struct cob_error *cli_engine_open(struct cob_engine **ret_engine)
+{
+    if (geteuid() != 0)
+        COB_TRY(enter_as_user());
+    return cob_engine_open(NULL, ret_engine);
+}
+
+struct cob_error *cli_engine_open_to_mount(struct cob_engine **ret_engine)
+{
+    if (geteuid() != 0)
+        COB_TRY(enter_as_user());
+    else
+        COB_TRY(cob_userns_enter_mounts());
+    return cob_engine_open(NULL, ret_engine);
+}
+
+struct cob_error *cli_progress_new(const struct cli_call *call, struct cob_progress **ret_progress)
+{
+    enum cob_progress_mode mode = COB_PROGRESS_AUTO;
+    const char *word = cli_call_text(call, "progress");
+
+    if (!word)
+        word = g_getenv("BUILDKIT_PROGRESS");
+    if (word && *word)
+        COB_TRY(cob_progress_mode_parse(word, &mode));
+    if (cli_call_flag(call, "quiet"))
+        mode = COB_PROGRESS_QUIET;
+    *ret_progress = cob_progress_new(mode, 2);
+    return NULL;
+}

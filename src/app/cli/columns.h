@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables as docker prints them: columns under their titles, three blanks apart, none narrower than
+ * ten.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* Append rows of cells. cells: n_columns of them a row, the titles first; borrowed. */
+void columns_append(GString *out, const GPtrArray *cells, guint n_columns);
+
+/* "3 days ago", of a time in microseconds since 1970. The caller frees it. */
+char *columns_ago(gint64 at_us);

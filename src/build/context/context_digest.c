@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "build/context/context_private.h"
+
+#define BUFFER_BYTES (256 * 1024)
+
+/* Is the digest of a file known, from before or from now? */
+static bool find_sha(struct cob_context *context, size_t index, struct cob_sha256 *ret_sha)
+{
+    bool is_found = false;
+
+    g_mutex_lock(&context->lock);
+    if (!context->shas) {
+        context->shas = g_new(struct cob_sha256, context->entries->len);
+        context->has_sha = g_new0(uint8_t, context->entries->len);
+    }
+    is_found = context->has_sha[index];
+    if (!is_found)
+        is_found =
+            statcache_find(context->known, context_at(context, index), &context->shas[index]);
+    context->has_sha[index] = is_found;
+    if (is_found)
+        *ret_sha = context->shas[index];
+    g_mutex_unlock(&context->lock);
+    return is_found;
+}
+
+static void keep_sha(struct cob_context *context, size_t index, const struct cob_sha256 *sha)
+{
+    const struct context_entry *entry = context_at(context, index);
+
+    g_mutex_lock(&context->lock);
+    context->shas[index] = *sha;
+    context->has_sha[index] = true;
+    context->effort.n_files_read++;
+    context->effort.bytes_read += entry->size;
+    if (!context->is_image && !statcache_is_racy(entry, context->start_ns))
+        context->n_new++;
+    g_mutex_unlock(&context->lock);
+}
+
+static struct cob_error *hash_fd(int fd, struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
+{
+    g_autoptr(cob_hasher) hasher = cob_hasher_new();
+    g_autofree char *buffer = g_malloc(BUFFER_BYTES);
+
+    for (;;) {
+        ssize_t n = TEMP_FAILURE_RETRY(read(fd, buffer, BUFFER_BYTES));
+
+        if (n < 0)
+            return cob_fail_errno(errno, "read");
+        if (n == 0)
+            break;
+        cob_hasher_update(hasher, buffer, (size_t)n);
+        COB_TRY(cob_cancel_check(cancel));
+    }
+    *ret_sha = cob_hasher_finish(hasher);
+    return NULL;
+}
+
+/* The digest of what a regular file holds. */
+static struct cob_error *digest_file(struct cob_context *context, size_t index,
+    struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
+{
+    cob_autoclose int fd = -1;
+    struct cob_sha256 sha;
+
+    if (find_sha(context, index, ret_sha))
+        return NULL;
+    COB_TRY(cob_context_open_file(context, index, &fd));
+    COB_TRY(cob_wrap(hash_fd(fd, cancel, &sha), "%s", context_path(context, index)));
+    COB_TRY(context_check(context, index, fd));
+    keep_sha(context, index, &sha);
+    *ret_sha = sha;
+    return NULL;
+}
+
+static struct cob_error *add_xattr(void *arg, const char *name, const void *value, size_t len)
+{
+    struct cob_hasher *hasher = arg;
+
+    cob_hasher_update_text(hasher, name);
+    cob_hasher_update_number(hasher, len);
+    cob_hasher_update(hasher, value, len);
+    return NULL;
+}
+
+/* What one entry adds to a digest: numbers and lengths first, so that no two trees read alike. */
+static struct cob_error *add_entry(struct cob_context *context, size_t index, const char *path,
+    struct cob_cancel *cancel, struct cob_hasher *hasher)
+{
+    struct cob_context_entry entry = cob_context_get(context, index);
+    struct cob_sha256 sha = {0};
+    const char *target = entry.target ? entry.target : "";
+
+    if (S_ISREG(entry.mode))
+        COB_TRY(digest_file(context, index, cancel, &sha));
+    const uint64_t numbers[] = {GUINT64_TO_LE(entry.mode), GUINT64_TO_LE(entry.uid),
+        GUINT64_TO_LE(entry.gid), GUINT64_TO_LE(entry.size), GUINT64_TO_LE(entry.rdev),
+        GUINT64_TO_LE(strlen(path)), GUINT64_TO_LE(strlen(target))};
+    cob_hasher_update(hasher, numbers, sizeof(numbers));
+    cob_hasher_update(hasher, path, strlen(path));
+    cob_hasher_update(hasher, target, strlen(target));
+    if (S_ISREG(entry.mode))
+        cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
+    if (!context->is_image)
+        return NULL;
+    struct cob_error *err = cob_context_xattrs(context, index, add_xattr, hasher);
+    cob_hasher_update_text(hasher, NULL);
+    return err;
+}
+
+/* Only files, directories and symlinks come from a user's directory; images have devices, too. */
+static struct cob_error *check_kind(const struct cob_context *context, size_t index)
+{
+    mode_t mode = context_at(context, index)->mode;
+    const char *what = S_ISFIFO(mode)                   ? "a FIFO"
+                       : S_ISSOCK(mode)                 ? "a socket"
+                       : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
+                                                        : NULL;
+
+    if (!what || (context->is_image && !S_ISSOCK(mode)))
+        return NULL;
+    return cob_fail(COB_INVALID, "%s is %s, which cannot be copied; leave it out by .dockerignore",
+        context_path(context, index), what);
+}
+
+struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
+    cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
+{
+    g_autoptr(cob_hasher) hasher = cob_hasher_new();
+    const struct context_entry *root = context_at(context, index);
+    size_t root_len = strlen(context_path(context, index));
+
+    for (size_t i = index; i < root->end; i++) {
+        const struct context_entry *entry = context_at(context, i);
+        const char *path = context_path(context, i) + root_len + (root_len > 0);
+
+        if (i == index)
+            path = S_ISDIR(entry->mode) ? "" : context_path(context, i) + entry->name;
+        else if (filter && !filter(arg, path, S_ISDIR(entry->mode)))
+            continue;
+        if (i % 256 == 0)
+            COB_TRY(cob_cancel_check(cancel));
+        COB_TRY(check_kind(context, i));
+        COB_TRY(add_entry(context, i, path, cancel, hasher));
+    }
+    *ret_sha = cob_hasher_finish(hasher);
+    return NULL;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tar and local: the root file system of the result, all layers seen as one.
+ *
+ * A tar has everything, as an image does. A folder gets what its user may have: their own files,
+ * without setuid bits, capabilities and devices; what is there under the same names is replaced, a
+ * symlink as such, and the rest stays.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "build/exporters/export_parts.h"
+#include "util/fs.h"
+#include "util/tree.h"
+
+/* The root of the result; for scratch an empty directory.
+ * ret_stage: the name of that one below the store's tmp/; NULL: there is none. */
+static struct cob_error *open_root(const struct export_job *job, int *ret_fd, char **ret_stage)
+{
+    int tmp_fd = cob_store_tmp_fd(job->result->store);
+
+    *ret_stage = NULL;
+    if (job->result->snapshot)
+        return cob_snapshot_mount(job->result->snapshot, ret_fd);
+    g_autofree char *stage = cob_fs_draft_name("export-");
+    if (mkdirat(tmp_fd, stage, 0755) < 0)
+        return cob_fail_errno(errno, "make directory %s", stage);
+    *ret_stage = g_steal_pointer(&stage);
+    *ret_fd = openat(tmp_fd, *ret_stage, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd < 0 ? cob_fail_errno(errno, "open directory %s", *ret_stage) : NULL;
+}
+
+/* Pack the result's root into a sink. */
+static struct cob_error *pack_root(const struct export_job *job, cob_layer_sink sink, void *arg)
+{
+    g_autofree char *stage = NULL;
+    cob_autoclose int root_fd = -1;
+    struct cob_error *err = open_root(job, &root_fd, &stage);
+    const struct cob_layer_pack_request request = {.dir_fd = root_fd, .cancel = job->cancel};
+
+    if (!err)
+        err = cob_layer_pack(&request, sink, arg, NULL);
+    if (stage)
+        cob_error_free(cob_tree_remove(cob_store_tmp_fd(job->result->store), stage));
+    return err;
+}
+
+static struct cob_error *write_tar(const struct export_job *job)
+{
+    struct export_dest dest;
+    struct cob_error *err = export_dest_open(job->output->dest, &dest);
+    int64_t since = export_tell(job, "sending tarball", 0);
+
+    if (!err)
+        err = pack_root(job, export_dest_write, &dest);
+    if (!err)
+        err = export_dest_commit(&dest);
+    if (!err)
+        export_tell(job, "sending tarball", since);
+    export_dest_done(&dest);
+    return err;
+}
+
+static struct cob_error *feed(void *arg, const void *data, size_t len)
+{
+    return cob_layer_unpack_write(arg, data, len);
+}
+
+static void on_warning(void *arg, const char *text)
+{
+    export_warn(arg, text);
+}
+
+static struct cob_error *fill_folder(const struct export_job *job, int dir_fd)
+{
+    const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
+        .is_archive = true,
+        .ignore_owners = true,
+        .only_harmless = true,
+        .cancel = job->cancel,
+        .on_warning = on_warning,
+        .warning_arg = (void *)(uintptr_t)job};
+    g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
+
+    COB_TRY(pack_root(job, feed, unpack));
+    return cob_layer_unpack_finish(unpack, NULL);
+}
+
+static struct cob_error *write_local(const struct export_job *job)
+{
+    const char *path = job->output->dest;
+    int64_t since = export_tell(job, "copying files", 0);
+    cob_autoclose int dir_fd = -1;
+
+    COB_TRY(cob_wrap(cob_fs_make_dirs(AT_FDCWD, path, 0755, &dir_fd), "dest %s", path));
+    COB_TRY(cob_wrap(fill_folder(job, dir_fd), "dest %s", path));
+    export_tell(job, "copying files", since);
+    return NULL;
+}
+
+static const char *const options[] = {NULL};
+
+const struct cob_exporter_impl cob_exporter_tar = {.type = "tar",
+    .vertex_name = "exporting to client tarball",
+    .options = options,
+    .needs_dest = true,
+    .write = write_tar};
+
+const struct cob_exporter_impl cob_exporter_local = {.type = "local",
+    .vertex_name = "exporting to client directory",
+    .options = options,
+    .needs_dest = true,
+    .write = write_local};

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spec: buildx util/buildflags/export.go; docs, `docker buildx build --output`. */
+#include <string.h>
+
+#include "build/exporters/export_parts.h"
+#include "util/text.h"
+
+static struct cob_error *write_image(const struct export_job *job);
+static struct cob_error *write_nothing(const struct export_job *job);
+
+static const char *const image_options[] = {"name", "push", NULL};
+static const char *const no_options[] = {NULL};
+
+static const struct cob_exporter_impl image_impl = {
+    .type = "image", .options = image_options, .write = write_image};
+static const struct cob_exporter_impl cacheonly_impl = {
+    .type = "cacheonly", .options = no_options, .write = write_nothing};
+
+static const struct cob_exporter_impl *const impls[] = {&cob_exporter_oci, &cob_exporter_docker,
+    &cob_exporter_tar, &cob_exporter_local, &image_impl, &cacheonly_impl};
+
+/* The store's own export tells its own vertex. */
+static struct cob_error *write_image(const struct export_job *job)
+{
+    struct cob_exporter_result result = *job->result;
+    g_autofree char *image_id = NULL;
+
+    if (job->output->names)
+        result.names = (const char *const *)job->output->names;
+    return cob_exporter_store(&result, job->cancel, &image_id);
+}
+
+static struct cob_error *write_nothing(const struct export_job *job)
+{
+    (void)job;
+    return NULL;
+}
+
+/* --- fields --- */
+
+/* One field of CSV from *at: "a,b" is one, "" in quotes is a quote.
+ * ret_field: the caller's. */
+static struct cob_error *next_field(const char **at, char **ret_field)
+{
+    g_autoptr(GString) field = g_string_new(NULL);
+    const char *from = *at;
+    bool is_quoted = *from == '"';
+
+    if (!is_quoted) {
+        size_t len = strcspn(from, ",");
+
+        if (memchr(from, '"', len))
+            return cob_fail(COB_INVALID, "a quote in the middle of a field");
+        *ret_field = g_strndup(from, len);
+        *at = from + len + (from[len] == ',');
+        return NULL;
+    }
+    for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
+        from += from[0] == '"';
+        g_string_append_c(field, *from);
+    }
+    if (*from != '"' || (from[1] && from[1] != ','))
+        return cob_fail(COB_INVALID, "a quote that does not end");
+    *at = from + 1 + (from[1] == ',');
+    *ret_field = g_strdup(field->str);
+    return NULL;
+}
+
+static struct cob_error *split_fields(const char *text, GPtrArray *fields)
+{
+    bool ends_in_comma = g_str_has_suffix(text, ",");
+
+    while (*text) {
+        char *field = NULL;
+
+        COB_TRY(next_field(&text, &field));
+        g_ptr_array_add(fields, field);
+    }
+    if (ends_in_comma)
+        g_ptr_array_add(fields, g_strdup(""));
+    return NULL;
+}
+
+static struct cob_error *unknown(const char *what, const char *word, const char *const *known)
+{
+    const char *meant = cob_text_suggest(word, known);
+    g_autofree char *all = g_strjoinv(", ", (char **)(uintptr_t)known);
+
+    if (meant)
+        return cob_fail(COB_INVALID, "unknown %s %s: did you mean %s?", what, word, meant);
+    return cob_fail(COB_INVALID, "unknown %s %s; there is: %s", what, word, all);
+}
+
+static struct cob_error *find_impl(const char *type, const struct cob_exporter_impl **ret_impl)
+{
+    const char *known[G_N_ELEMENTS(impls) + 1] = {NULL};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(impls); i++) {
+        known[i] = impls[i]->type;
+        if (strcmp(impls[i]->type, type) == 0) {
+            *ret_impl = impls[i];
+            return NULL;
+        }
+    }
+    if (strcmp(type, "registry") == 0)
+        return cob_fail(COB_UNIMPLEMENTED, "type registry is not supported yet");
+    return unknown("type", type, known);
+}
+
+/* --- options --- */
+
+static struct cob_error *parse_bool(const char *key, const char *value, bool *ret_value)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False", NULL};
+
+    if (!g_strv_contains(yes, value) && !g_strv_contains(no, value))
+        return cob_fail(COB_INVALID, "%s=%s: neither true nor false", key, value);
+    *ret_value = g_strv_contains(yes, value);
+    return NULL;
+}
+
+static struct cob_error *set_compression(struct cob_exporter_output *output, const char *value)
+{
+    static const char *const known[] = {"gzip", "zstd", "uncompressed", NULL};
+    static const enum cob_layer_compression which[] = {
+        COB_LAYER_GZIP, COB_LAYER_ZSTD, COB_LAYER_PLAIN};
+
+    for (size_t i = 0; known[i]; i++) {
+        if (strcmp(known[i], value) == 0) {
+            output->compression = which[i];
+            return NULL;
+        }
+    }
+    return unknown("compression", value, known);
+}
+
+static struct cob_error *set_option(
+    struct cob_exporter_output *output, const char *key, const char *value)
+{
+    bool is_tar = true;
+
+    if (strcmp(key, "dest") == 0) {
+        g_free(output->dest);
+        output->dest = g_strdup(value);
+        return NULL;
+    }
+    if (!g_strv_contains(output->impl->options, key)) {
+        g_autoptr(GPtrArray) known = g_ptr_array_new();
+
+        g_ptr_array_add(known, (gpointer)(uintptr_t) "type");
+        g_ptr_array_add(known, (gpointer)(uintptr_t) "dest");
+        for (const char *const *option = output->impl->options; *option; option++)
+            g_ptr_array_add(known, (gpointer)(uintptr_t)*option);
+        g_ptr_array_add(known, NULL);
+        return unknown("option", key, (const char *const *)known->pdata);
+    }
+    if (strcmp(key, "compression") == 0)
+        return set_compression(output, value);
+    if (strcmp(key, "push") == 0)
+        return parse_bool(key, value, &output->is_pushed);
+    if (strcmp(key, "name") == 0) {
+        g_strfreev(output->names);
+        output->names = g_strsplit(value, ",", -1);
+        return NULL;
+    }
+    COB_TRY(parse_bool(key, value, &is_tar)); /* "tar" */
+    output->is_folder = !is_tar;
+    return NULL;
+}
+
+/* The options of all fields but type. */
+static struct cob_error *set_options(struct cob_exporter_output *output, const GPtrArray *fields)
+{
+    for (guint i = 0; i < fields->len; i++) {
+        const char *field = g_ptr_array_index(fields, i), *equals = strchr(field, '=');
+
+        if (!equals)
+            return cob_fail(COB_INVALID, "%s: an option without a value", field);
+        g_autofree char *raw = g_strndup(field, (gsize)(equals - field));
+        g_autofree char *key = g_ascii_strdown(g_strstrip(raw), -1);
+        if (strcmp(key, "type") != 0)
+            COB_TRY(set_option(output, key, equals + 1));
+    }
+    return NULL;
+}
+
+static const char *type_of(const GPtrArray *fields)
+{
+    const char *type = NULL;
+
+    for (guint i = 0; i < fields->len; i++) {
+        const char *field = g_ptr_array_index(fields, i);
+
+        if (g_ascii_strncasecmp(field, "type=", 5) == 0)
+            type = field + 5;
+    }
+    return type;
+}
+
+static struct cob_error *check_output(const struct cob_exporter_output *output)
+{
+    const char *type = output->impl->type;
+
+    if (output->impl->needs_dest && (!output->dest || output->dest[0] == '\0'))
+        return cob_fail(
+            COB_INVALID, "dest is required for %s output: type=%s,dest=PATH", type, type);
+    if (output->is_folder && g_strcmp0(output->dest, "-") == 0)
+        return cob_fail(COB_INVALID, "tar=false needs a folder as dest, not standard output");
+    if (output->impl == &cob_exporter_local && strcmp(output->dest, "-") == 0)
+        return cob_fail(
+            COB_INVALID, "local output needs a folder as dest; type=tar can write to -");
+    if (output->is_pushed)
+        return cob_fail(COB_UNIMPLEMENTED, "push=true is not supported yet");
+    return NULL;
+}
+
+static struct cob_error *parse(const char *text, struct cob_exporter_output *output)
+{
+    g_autoptr(GPtrArray) fields = g_ptr_array_new_with_free_func(g_free);
+
+    COB_TRY(split_fields(text, fields));
+    if (fields->len == 0)
+        return cob_fail(COB_INVALID, "it is empty");
+    const char *type = type_of(fields);
+    if (!type && fields->len == 1) { /* the short forms; also a folder whose name has a '=' */
+        const char *word = g_ptr_array_index(fields, 0);
+
+        output->impl = strcmp(word, "-") == 0 ? &cob_exporter_tar : &cob_exporter_local;
+        output->dest = g_strdup(word);
+        return check_output(output);
+    }
+    if (!type)
+        return cob_fail(COB_INVALID, "type is required: type=local,dest=PATH");
+    COB_TRY(find_impl(type, &output->impl));
+    COB_TRY(set_options(output, fields));
+    return check_output(output);
+}
+
+struct cob_error *cob_exporter_output_parse(
+    const char *text, struct cob_exporter_output **ret_output)
+{
+    g_autoptr(cob_exporter_output) output = g_new(struct cob_exporter_output, 1);
+
+    *output = (struct cob_exporter_output){.compression = COB_LAYER_GZIP};
+    COB_TRY(parse(text, output));
+    *ret_output = g_steal_pointer(&output);
+    return NULL;
+}
+
+void cob_exporter_output_free(struct cob_exporter_output *output)
+{
+    if (!output)
+        return;
+    g_free(output->dest);
+    g_strfreev(output->names);
+    g_free(output);
+}
