@@ -141,5 +141,5 @@ teardown() { cob_teardown; }
     bash -n <<<"$output"
     run "$COB" debug man
     expect_status 0
-    expect_output .TH build-arg
+    expect_output .TH 'build\-arg'
 }

@@ -39,7 +39,7 @@ counting() { # mount-options [salt]
     printf 'FROM busybox\nENV other=base\nRUN --mount=type=cache,id=one,target=/d,uid=5,mode=0700 echo x >>/d/n; echo count=$(wc -l </d/n)\n' >Dockerfile
     build_ok .
     expect_output count=2
-    counting id=two,target=/c
+    counting id=two,target=/c another-step
     build_ok .
     expect_output count=1
 }
