@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a layer, unpacked into a folder. The first byte says how; the checksums of
+/* Any bytes as a layer, unpacked into a folder of its own. The first byte says how; checksums of
  * what looks like headers are mended, or else nothing would get past them. */
 #include <fcntl.h>
 #include <stdlib.h>
