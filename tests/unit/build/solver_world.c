@@ -176,6 +176,11 @@ static void unlock(void *arg, void *lock)
 
 /* --- what is told --- */
 
+static void on_log(void *arg, const struct cob_event_log *event)
+{
+    (void)arg, (void)event;
+}
+
 static void on_vertex(void *arg, const struct cob_event_vertex *event)
 {
     struct world *world = arg;
@@ -303,7 +308,7 @@ struct cob_error *world_try_graph(struct world *world, const struct cob_llb_grap
     const struct cob_solver_ops ops = {.arg = &attempt, .key = key, .content = content, .run = run};
     const struct cob_solver_index index = {
         .arg = world, .lookup = lookup, .save = save, .try_lock = try_lock, .unlock = unlock};
-    const struct cob_observer observer = {.arg = world, .vertex = on_vertex};
+    const struct cob_observer observer = {.arg = world, .vertex = on_vertex, .log = on_log};
     const struct cob_solver_request request = {.graph = graph,
         .ops = &ops,
         .index = &index,

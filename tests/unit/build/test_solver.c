@@ -260,6 +260,7 @@ static void check_place(
     struct cob_error *err, enum cob_code code, const char *line, const char *end)
 {
     g_autoptr(cob_error) owned = err;
+    (void)owned;
     g_autofree char *text = err ? g_strchomp(cob_error_text(err)) : g_strdup("none");
     g_autofree char *glob = g_strdup_printf("*>>> %s\n*ERROR: %s", line, end);
 
