@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a layer, unpacked into a folder of its own. The first byte says how; the checksums of
+/* Any bytes as a layer, unpacked into a folder of its own. The first byte says how; checksums of
  * what looks like headers are mended, or else nothing would get past them. */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static void unpack(int dir_fd, const uint8_t *data, size_t len)
         .is_archive = data[0] & 1,
         .ignore_owners = true,
         .max_bytes = 16 << 20};
-    const size_t piece = data[0] & 2 ? (size_t)1 + data[0] : len;
+    const size_t piece = data[0] & 2 ? (size_t)data[0] + 1 : len;
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
     struct cob_layer_unpack_result result = {0};
     struct cob_error *err = NULL;

@@ -248,8 +248,7 @@ static void tell_warnings(const struct frontend *frontend, const struct cob_obse
     for (guint i = 0; frontend->result.warnings && i < frontend->result.warnings->len; i++) {
         const struct cob_dockerfile_warning *warning =
             g_ptr_array_index(frontend->result.warnings, i);
-        g_autofree char *text = g_strdup_printf(
-            "%s: %s (line %d)", warning->rule, warning->text, warning->range.first_line);
+        g_autofree char *text = g_strdup_printf("%s: %s", warning->rule, warning->text);
         const struct cob_event_warning event = {
             .text = text, .file = frontend->file, .range = warning->range};
 

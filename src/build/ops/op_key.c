@@ -200,30 +200,16 @@ bool cob_ops_copy_filter(void *data, const char *path, bool is_dir)
     return !filter->excluded || !cob_ignore_matches(filter->excluded, path);
 }
 
-/* Only a pattern may match nothing; a plain name has to be there.  spec: fsutil copy. */
-static bool has_wildcard(const char *src)
-{
-    for (; *src; src++) {
-        if (*src == '\\' && src[1])
-            src++;
-        else if (strchr("*?[", *src))
-            return true;
-    }
-    return false;
-}
-
 struct cob_error *cob_ops_copy_sources(
     struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries)
 {
     unsigned flags = (copy->allowwildcard ? COB_CONTEXT_WILDCARD : 0u) |
                      (copy->followsymlink ? COB_CONTEXT_FOLLOW_LINKS : 0u);
+    bool may_be_empty = copy->allowwildcard && copy->allowemptywildcard;
     g_autoptr(GArray) entries = NULL;
 
-    const bool is_optional =
-        copy->allowwildcard && copy->allowemptywildcard && has_wildcard(copy->src);
-
     COB_TRY(cob_context_select(tree->context, copy->src, flags, &entries));
-    if (entries->len == 0 && !is_optional)
+    if (entries->len == 0 && !(may_be_empty && cob_wildcard_is_one(copy->src)))
         return cob_fail(COB_NOT_FOUND, "\"%s\": not found", copy->src);
     *ret_entries = g_steal_pointer(&entries);
     return NULL;

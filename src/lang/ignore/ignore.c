@@ -220,7 +220,7 @@ static void add_return(struct cob_ignore *ignore, const char *pattern)
     g_hash_table_add(ignore->open, dir);
 }
 
-/* A pattern without its "!", made clean; NULL when nothing is left. moby cleans twice, when it reads
+/* A pattern without its "!", made clean; NULL when nothing is left. moby cleans twice, as it reads
  * the file and when it makes the matcher, so that a space before a last slash goes, too. The caller
  * frees it. */
 static char *normalise(const char *text, bool is_return)

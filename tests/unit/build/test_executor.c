@@ -305,14 +305,14 @@ static int be_victim(void)
     return 0;
 }
 
-/* Hear until a word comes; false: the end came first, or nothing for 2 s. */
+/* Hear until a word comes; false: the end came first, or nothing for 20 s. */
 static bool read_until(int fd, const char *word)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     struct pollfd heard = {.fd = fd, .events = POLLIN};
     char byte;
 
-    while (poll(&heard, 1, 2000) == 1 && read(fd, &byte, 1) == 1) {
+    while (poll(&heard, 1, 20000) == 1 && read(fd, &byte, 1) == 1) {
         g_string_append_c(text, byte);
         if (strstr(text->str, word))
             return true;
