@@ -57,12 +57,14 @@ struct cob_error *cob_engine_uses_save(struct uses *uses)
     return err;
 }
 
-static void add_use(struct uses *uses, const char *id)
+/* What is used uses its parents, too. */
+static void add_use(struct uses *uses, struct cob_snapshot *snapshot)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&uses->lock);
     (void)locker;
 
-    g_hash_table_add(uses->ids, g_strdup(id));
+    while (snapshot && g_hash_table_add(uses->ids, g_strdup(cob_snapshot_id(snapshot))))
+        snapshot = cob_snapshot_parent(snapshot);
 }
 
 static struct cob_error *lookup(void *arg, const char *key, struct cob_solver_result **ret_result)
@@ -80,7 +82,7 @@ static struct cob_error *lookup(void *arg, const char *key, struct cob_solver_re
     COB_TRY(cob_snapshot_get(store, id, &snapshot));
     if (!snapshot)
         return NULL;
-    add_use(uses, id);
+    add_use(uses, snapshot);
     *ret_result = cob_ops_result_of(snapshot);
     return NULL;
 }
