@@ -191,9 +191,9 @@ expect_file() { # path wanted-content
     expect_equal "$(cat "$1")" "$2" "$1"
 }
 
-# n_cached: how many steps the last build took from the cache.
+# n_cached: how many steps of the last build, beside FROM, came from the cache.
 n_cached() {
-    grep -cE '^#[0-9]+ CACHED$' <<<"$output" || true
+    grep -E -B1 '^#[0-9]+ CACHED$' <<<"$output" | grep -E '^#[0-9]+ \[' | grep -cvE '\] FROM ' || true
 }
 
 # --- what must never be left ---

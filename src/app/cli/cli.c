@@ -81,6 +81,7 @@ static int run_call(struct cli_call *call)
 {
     g_autoptr(GString) help = g_string_new(NULL);
     struct cob_error *err;
+    int exit_code;
 
     if (call->is_help) {
         cli_help_append_command(help, call->command);
@@ -88,7 +89,10 @@ static int run_call(struct cli_call *call)
     } else {
         err = call->command->run(call);
     }
-    return err ? fail(err, NULL) : call->exit_code;
+    if (!err)
+        return call->exit_code;
+    exit_code = fail(err, NULL);
+    return call->exit_code ? call->exit_code : exit_code;
 }
 
 static int print_all_help(void)

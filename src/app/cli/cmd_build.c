@@ -20,6 +20,18 @@ static struct cob_error *check_iidfile(const char *path)
     return NULL;
 }
 
+/* A file that cannot be read is an error, also when no step asks for its secret. */
+static struct cob_error *check_secrets(const struct cob_engine_request *request)
+{
+    for (size_t i = 0; i < request->n_secrets; i++) {
+        const struct cob_engine_secret *secret = &request->secrets[i];
+
+        if (secret->path && access(secret->path, R_OK) < 0)
+            return cob_fail_errno(errno, "--secret %s: read %s", secret->id, secret->path);
+    }
+    return NULL;
+}
+
 /* Tell the image's id where it was asked for. */
 static struct cob_error *tell_id(const struct cli_call *call, const char *id)
 {
@@ -47,8 +59,8 @@ static struct cob_error *build_and_tell(
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
-    COB_TRY(cli_engine_open_to_mount(&engine));
     COB_TRY(cli_progress_new(call, &progress));
+    COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_build(engine, request, cob_progress_observer(progress), call->cancel, &result);
     cob_progress_finish(progress, err);
     if (!err)
@@ -64,7 +76,9 @@ static struct cob_error *run(struct cli_call *call)
 
     COB_TRY(check_iidfile(cli_call_text(call, "iidfile")));
     COB_TRY(cli_build_request_init(call, &build));
-    err = build_and_tell(call, &build.request);
+    err = check_secrets(&build.request);
+    if (!err)
+        err = build_and_tell(call, &build.request);
     cli_build_request_done(&build);
     return err;
 }

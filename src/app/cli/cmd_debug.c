@@ -9,8 +9,8 @@ static struct cob_error *print_llb(struct cli_call *call, const struct cob_engin
     g_autoptr(GString) out = NULL;
     struct cob_error *err;
 
-    COB_TRY(cli_engine_open_to_mount(&engine));
     COB_TRY(cli_progress_new(call, &progress));
+    COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_llb(engine, request, cob_progress_observer(progress), call->cancel, &text);
     cob_progress_finish(progress, err);
     if (err)

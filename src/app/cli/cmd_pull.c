@@ -18,8 +18,8 @@ static struct cob_error *run(struct cli_call *call)
     g_autoptr(GString) line = NULL;
     struct cob_error *err;
 
-    COB_TRY(cli_engine_open_to_mount(&engine));
     COB_TRY(cli_progress_new(call, &progress));
+    COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_pull(engine, cli_call_arg(call, 0), cli_call_text(call, "platform"),
         cob_progress_observer(progress), call->cancel, &image);
     cob_progress_finish(progress, err);

@@ -42,8 +42,8 @@ static struct cob_error *run(struct cli_call *call)
 
     if (request.is_terminal && request.is_interactive && !isatty(0))
         return cob_fail(COB_INVALID, "standard input is not a terminal: leave out -t");
-    COB_TRY(cli_engine_open_to_mount(&engine));
     COB_TRY(cli_progress_new(call, &progress));
+    COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_run(
         engine, &request, cob_progress_observer(progress), call->cancel, &call->exit_code);
     cob_progress_finish(progress, err);

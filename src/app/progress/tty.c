@@ -224,11 +224,12 @@ static void draw_log_line(struct canvas *canvas, const char *text, size_t len)
 /* The last lines of a step. */
 static void draw_log(struct canvas *canvas, const struct row *row)
 {
-    const struct steplog *log = row->vertex ? &row->vertex->log : NULL;
+    const struct steplog *log;
     int skip;
 
-    if (row->n_log_rows == 0)
+    if (!row->vertex || row->n_log_rows == 0)
         return;
+    log = &row->vertex->log;
     skip = n_log_lines(row->vertex) - row->n_log_rows;
     for (const GList *item = log->tail.head; item; item = item->next) {
         const struct steplog_line *line = item->data;

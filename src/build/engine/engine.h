@@ -95,7 +95,8 @@ struct cob_engine_run_request {
     bool is_kept;        /* no --rm: keep what it wrote as an unnamed snapshot */
 };
 
-/* ret_exit_code: the program's own, 128 + signal, 125..127 as docker has them. */
+/* ret_exit_code: the program's own, 128 + signal; 127, beside the error, when there is no such
+ * program. */
 COB_RESULT struct cob_error *cob_engine_run(struct cob_engine *engine,
     const struct cob_engine_run_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, int *ret_exit_code);

@@ -208,6 +208,8 @@ static struct cob_error *network_of(const char *name, enum cob_executor_network 
 
 /* --- run --- */
 
+#define EXIT_NO_PROGRAM 127
+
 static struct cob_error *execute(struct running *running, int root_fd, int *ret_exit_code)
 {
     const struct cob_engine_run_request *request = running->request;
@@ -236,7 +238,10 @@ static struct cob_error *execute(struct running *running, int root_fd, int *ret_
     wish.stdin_fd = stdin_fd > 0 ? stdin_fd : 0;
     wish.args = (const char *const *)args->pdata;
     wish.env = (const char *const *)env->pdata;
-    return cob_executor_run(executor, &wish, running->cancel, ret_exit_code);
+    struct cob_error *err = cob_executor_run(executor, &wish, running->cancel, ret_exit_code);
+    if (err && cob_error_code(err) == COB_NOT_FOUND)
+        *ret_exit_code = EXIT_NO_PROGRAM;
+    return err;
 }
 
 static struct cob_error *run_in_draft(

@@ -111,11 +111,10 @@ static struct cob_error *type_there(
 
     *ret_type = 0;
     *ret_is_in_layer = fstatat(level->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!*ret_is_in_layer && errno == ENOENT && level->lower_fd >= 0 &&
-        fstatat(level->lower_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
-        return cob_fail_errno(errno, "stat %s", name);
-    if (!*ret_is_in_layer && (level->lower_fd < 0 || errno == ENOENT))
-        return NULL;
+    if (!*ret_is_in_layer && (errno != ENOENT || level->lower_fd < 0))
+        return errno == ENOENT ? NULL : cob_fail_errno(errno, "stat %s", name);
+    if (!*ret_is_in_layer && fstatat(level->lower_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? NULL : cob_fail_errno(errno, "stat %s", name);
     if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)) /* a whiteout: nothing */
         return NULL;
     *ret_type = st.st_mode & S_IFMT;

@@ -205,10 +205,11 @@ struct cob_error *cob_ops_copy_sources(
 {
     unsigned flags = (copy->allowwildcard ? COB_CONTEXT_WILDCARD : 0u) |
                      (copy->followsymlink ? COB_CONTEXT_FOLLOW_LINKS : 0u);
+    bool may_be_empty = copy->allowwildcard && copy->allowemptywildcard;
     g_autoptr(GArray) entries = NULL;
 
     COB_TRY(cob_context_select(tree->context, copy->src, flags, &entries));
-    if (entries->len == 0 && !(copy->allowwildcard && copy->allowemptywildcard))
+    if (entries->len == 0 && !(may_be_empty && cob_wildcard_is_one(copy->src)))
         return cob_fail(COB_NOT_FOUND, "\"%s\": not found", copy->src);
     *ret_entries = g_steal_pointer(&entries);
     return NULL;

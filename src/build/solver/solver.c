@@ -59,6 +59,7 @@ static void solve_done(struct solve *solve)
     g_free(solve->steps);
     g_free(solve->users);
     g_queue_clear(&solve->todo);
+    g_ptr_array_unref(solve->hits);
     g_clear_pointer(&solve->reports, g_async_queue_unref);
     cob_closep(&solve->wake_fd);
     cob_cancel_unref(solve->stop);
@@ -84,7 +85,8 @@ static struct cob_error *add_step(struct solve *solve, size_t number)
             g_ptr_array_add(solve->users[input->number], step);
         }
     }
-    return ops->key(ops->arg, step->vertex, &step->key);
+    struct cob_error *err = ops->key(ops->arg, step->vertex, &step->key);
+    return step->vertex->file ? cob_error_at(err, step->vertex->file, step->vertex->range) : err;
 }
 
 static unsigned parallelism(const struct cob_solver_request *request)
@@ -101,6 +103,7 @@ static struct cob_error *solve_init(
         .request = request,
         .steps = g_new0(struct step, vertices->len + 1),
         .users = g_new0(GPtrArray *, vertices->len + 1),
+        .hits = g_ptr_array_new(),
         .reports = g_async_queue_new(),
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
@@ -159,27 +162,32 @@ static int compare_steps(const void *a, const void *b)
     return (*left)->number < (*right)->number ? -1 : (*left)->number > (*right)->number;
 }
 
-static void collect_unshown(struct step *step, GPtrArray *list)
+/* What is on its way to a result of its own tells its end itself. */
+static bool is_shown_with_users(const struct step *step)
 {
-    if (!step || step->is_shown || !step->definition_key)
-        return;
-    step->is_shown = true;
-    g_ptr_array_add(list, step);
+    return !step->is_shown && step->definition_key && !step->is_demanded;
 }
 
-/* What stands before a step that hits was not looked at, and need not be: BuildKit's users see all
- * of it as cached. */
-static void show_cached(struct solve *solve, struct step *last)
+static void collect_inputs(const struct solve *solve, const struct step *step, GPtrArray *list)
 {
-    g_autoptr(GPtrArray) list = g_ptr_array_new();
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        struct step *input = cob_solver_input(solve, step, i);
 
-    collect_unshown(last, list);
-    for (size_t at = 0; at < list->len; at++) {
-        const struct step *step = g_ptr_array_index(list, at);
-
-        for (size_t i = 0; i < cob_solver_n_inputs(step); i++)
-            collect_unshown(cob_solver_input(solve, step, i), list);
+        if (!input || !is_shown_with_users(input))
+            continue;
+        input->is_shown = true;
+        g_ptr_array_add(list, input);
     }
+}
+
+/* Tell of the hits since the last call. What stands before a step that hits was not looked at, and
+ * need not be: BuildKit's users see all of it as cached. */
+static void show_hits(struct solve *solve)
+{
+    GPtrArray *list = solve->hits;
+
+    for (size_t at = 0; at < list->len; at++)
+        collect_inputs(solve, g_ptr_array_index(list, at), list);
     g_ptr_array_sort(list, compare_steps);
     for (size_t at = 0; at < list->len; at++) {
         struct step *step = g_ptr_array_index(list, at);
@@ -188,6 +196,7 @@ static void show_cached(struct solve *solve, struct step *last)
         step->outcome.is_cached = true;
         cob_solver_tell(solve, step, step->started_us, NULL);
     }
+    g_ptr_array_set_size(list, 0);
 }
 
 /* result: taken. */
@@ -196,6 +205,15 @@ static void finish(struct solve *solve, struct step *step, struct cob_solver_res
     step->result = result;
     step->state = STEP_DONE;
     look_at_users(solve, step);
+}
+
+/* result: taken. */
+static void finish_cached(struct solve *solve, struct step *step, struct cob_solver_result *result)
+{
+    if (!step->is_shown)
+        g_ptr_array_add(solve->hits, step);
+    step->is_shown = true;
+    finish(solve, step, result);
 }
 
 static struct cob_error *lookup(
@@ -239,8 +257,7 @@ static struct cob_error *try_result_key(struct solve *solve, struct step *step)
         return NULL;
     }
     COB_TRY(save_alias(solve, step, result));
-    show_cached(solve, step);
-    finish(solve, step, g_steal_pointer(&result));
+    finish_cached(solve, step, g_steal_pointer(&result));
     return NULL;
 }
 
@@ -300,8 +317,7 @@ static struct cob_error *start_solving(struct solve *solve, struct step *step)
     if (step->definition_key && !step->is_tainted)
         COB_TRY(lookup(solve, step->definition_key, &result));
     if (result) {
-        show_cached(solve, step);
-        finish(solve, step, g_steal_pointer(&result));
+        finish_cached(solve, step, g_steal_pointer(&result));
         return NULL;
     }
     step->state = STEP_WAITING;
@@ -333,6 +349,8 @@ static struct cob_error *advance(struct solve *solve, struct step *step)
     return NULL;
 }
 
+/* Do all that can be done now. Hits are told at the end of it, when it is known which steps before
+ * them are wanted for something else. */
 static void settle(struct solve *solve)
 {
     struct step *step;
@@ -343,6 +361,7 @@ static void settle(struct solve *solve)
         if (err)
             fail(solve, err);
     }
+    show_hits(solve);
 }
 
 /* --- reports --- */
@@ -379,7 +398,7 @@ static void take_report(struct solve *solve, struct step *step)
         end_in_error(solve, step);
         return;
     }
-    if (solve->err) /* it ended well, and too late */
+    if (solve->err && step->task != TASK_RUN) /* too late; what was told to run is told to end */
         return;
     switch (step->task) {
     case TASK_KEY:

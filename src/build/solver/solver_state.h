@@ -38,7 +38,7 @@ struct step {
     enum step_task task;
     bool is_demanded;
     bool is_tainted; /* it, or what it stands on, ignores the cache: no definition key is used */
-    bool is_shown;   /* its end was told */
+    bool is_shown;   /* its end was told, or is about to be */
     struct cob_solver_key key;
     char **contents;                  /* one an input; NULL where not digested */
     char *definition_key;             /* NULL: it has none */
@@ -55,6 +55,7 @@ struct solve {
     size_t n_steps;
     GPtrArray **users; /* by step number: the steps that have it as an input, borrowed */
     GQueue todo;       /* steps to look at, borrowed */
+    GPtrArray *hits;   /* steps that were found and are not told yet, borrowed */
     GThreadPool *pool;
     GAsyncQueue *reports;  /* of steps whose task ended, borrowed */
     int wake_fd;           /* an eventfd: a report came */

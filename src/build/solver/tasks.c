@@ -24,17 +24,32 @@ void cob_solver_tell(
     observer->vertex(observer->arg, &event);
 }
 
+static void tell_wait(const struct solve *solve, const struct step *step)
+{
+    static const char text[] = "waiting for another build that runs the same step\n";
+    const struct cob_observer *observer = solve->request->observer;
+    const struct cob_event_log event = {.vertex = step->vertex->digest,
+        .stream = 2,
+        .data = text,
+        .len = sizeof(text) - 1,
+        .at_us = g_get_real_time()};
+
+    observer->log(observer->arg, &event);
+}
+
 /* Wait for the right to run a step. The holder runs the same one: its result will be ours. */
 static struct cob_error *lock_step(struct solve *solve, const struct step *step, void **ret_lock)
 {
     const struct cob_solver_index *index = solve->request->index;
     void *lock = NULL;
 
-    for (;;) {
+    for (bool is_told = false;; is_told = true) {
         COB_TRY(cob_cancel_check(solve->stop));
         COB_TRY(index->try_lock(index->arg, step->definition_key, &lock));
         if (lock)
             break;
+        if (!is_told)
+            tell_wait(solve, step);
         struct pollfd stop = {.fd = cob_cancel_fd(solve->stop), .events = POLLIN};
         poll(&stop, 1, LOCK_POLL_MS);
     }
@@ -47,8 +62,6 @@ static struct cob_error *look_again(struct solve *solve, struct step *step)
 {
     const struct cob_solver_index *index = solve->request->index;
 
-    if (step->vertex->is_ignoring_cache)
-        return NULL;
     if (!step->is_tainted)
         COB_TRY(index->lookup(index->arg, step->definition_key, &step->outcome.result));
     if (!step->outcome.result && step->result_key)
@@ -86,13 +99,16 @@ static struct cob_error *run_op(struct solve *solve, struct step *step)
     return ops->run(ops->arg, step->vertex, inputs, solve->stop, &step->outcome.result);
 }
 
+static struct cob_error *run_and_save(struct solve *solve, struct step *step)
+{
+    COB_TRY(run_op(solve, step));
+    return step->outcome.result ? save(solve, step) : NULL;
+}
+
 static struct cob_error *run_locked(struct solve *solve, struct step *step)
 {
     COB_TRY(look_again(solve, step));
-    if (step->outcome.is_cached)
-        return NULL;
-    COB_TRY(run_op(solve, step));
-    return step->outcome.result ? save(solve, step) : NULL;
+    return step->outcome.is_cached ? NULL : run_and_save(solve, step);
 }
 
 static struct cob_error *run_step(struct solve *solve, struct step *step)
@@ -102,6 +118,8 @@ static struct cob_error *run_step(struct solve *solve, struct step *step)
 
     if (!step->definition_key) /* it must be read anew in every build */
         return run_op(solve, step);
+    if (step->vertex->is_ignoring_cache) /* nobody's result but its own will do */
+        return run_and_save(solve, step);
     COB_TRY(lock_step(solve, step, &lock));
     struct cob_error *err = run_locked(solve, step);
     index->unlock(index->arg, lock);

@@ -77,7 +77,7 @@ struct cob_error *tar_block_signed(
 struct cob_error *tar_block_number(
     const uint8_t *field, size_t len, const char *what, uint64_t *ret_number)
 {
-    int64_t number;
+    int64_t number = 0;
 
     COB_TRY(tar_block_signed(field, len, what, &number));
     if (number < 0)

@@ -60,7 +60,7 @@ static struct cob_error *take_time(struct value value, struct tar_pax *pax)
     bool is_negative = value.len > 0 && value.data[0] == '-';
     struct value whole = {value.data + is_negative, value.len - is_negative};
     const char *dot = memchr(whole.data, '.', whole.len);
-    uint64_t seconds;
+    uint64_t seconds = 0;
     uint32_t ns = 0, unit = 100000000;
 
     if (dot) {

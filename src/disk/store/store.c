@@ -27,20 +27,6 @@ static void attached_free(struct attached *attached)
     g_free(attached);
 }
 
-char *cob_store_default_path(void)
-{
-    const char *root = g_getenv("COB_ROOT");
-    const char *data = g_getenv("XDG_DATA_HOME");
-
-    if (root && root[0])
-        return g_strdup(root);
-    if (geteuid() == 0)
-        return g_strdup("/var/lib/cob");
-    if (data && data[0] == '/')
-        return g_build_filename(data, "cob", NULL);
-    return g_build_filename(g_get_home_dir(), ".local/share/cob", NULL);
-}
-
 /* Root in the machine's own user namespace may set trusted.* attributes; nobody else may. */
 static bool is_privileged(void)
 {
@@ -48,6 +34,20 @@ static bool is_privileged(void)
 
     return geteuid() == 0 && stat("/proc/self/ns/user", &st) == 0 &&
            st.st_ino == FIRST_USERNS_INODE;
+}
+
+char *cob_store_default_path(void)
+{
+    const char *root = g_getenv("COB_ROOT");
+    const char *data = g_getenv("XDG_DATA_HOME");
+
+    if (root && root[0])
+        return g_strdup(root);
+    if (is_privileged()) /* not a user who is root in a namespace of his own */
+        return g_strdup("/var/lib/cob");
+    if (data && data[0] == '/')
+        return g_build_filename(data, "cob", NULL);
+    return g_build_filename(g_get_home_dir(), ".local/share/cob", NULL);
 }
 
 static char *read_boot(void)

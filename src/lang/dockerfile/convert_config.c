@@ -4,6 +4,17 @@
 #include "lang/dockerfile/dockerfile_convert.h"
 #include "lang/dockerfile/dockerfile_go.h"
 
+/* Names that a stage may set, volumes and triggers that it may have. */
+#define MAX_ENTRIES 10000
+
+static struct cob_error *check_entries(const struct dockerfile_job *job, size_t n)
+{
+    if (n <= MAX_ENTRIES)
+        return NULL;
+    return cob_fail(COB_EXHAUSTED, "more than %d entries of %s in a stage", MAX_ENTRIES,
+        dockerfile_instruction_specs[job->instruction->kind].name);
+}
+
 /* Set a text of the config. value: taken. */
 static void replace_text(char **text, char *value)
 {
@@ -84,7 +95,7 @@ static struct cob_error *convert_pairs(struct dockerfile_job *job)
         }
     }
     dockerfile_add_history(job->build, g_string_free(g_steal_pointer(&history), FALSE), true);
-    return NULL;
+    return check_entries(job, is_env ? job->build->vars->order.length : 0);
 }
 
 /* The value of an ARG: the request's, its default, the global one's; NULL: none. */
@@ -119,6 +130,7 @@ static struct cob_error *convert_arg(struct dockerfile_job *job)
             dockerfile_vars_set(job->build->vars, pair->key, value);
         if (!g_ptr_array_find_with_equal_func(args, pair->key, g_str_equal, NULL))
             g_ptr_array_add(args, g_strdup(pair->key));
+        COB_TRY(check_entries(job, args->len));
         g_string_append_printf(history, " %s%s%s", pair->key, value ? "=" : "", value ? value : "");
     }
     dockerfile_add_history(job->build, g_string_free(g_steal_pointer(&history), FALSE), true);
@@ -220,11 +232,12 @@ static struct cob_error *convert_volume(struct dockerfile_job *job)
         if (!*path)
             return cob_fail(COB_INVALID, "VOLUME specified can not be an empty string");
     }
-    for (guint i = 0; i < paths->len; i++)
-        cob_oci_config_add_volume(job->build->config, g_ptr_array_index(paths, i));
     g_ptr_array_add(paths, NULL);
     add_list_history(job->build, "VOLUME", (char **)paths->pdata, /* is_quoted= */ false);
-    return NULL;
+    g_ptr_array_set_size(paths, (int)paths->len - 1);
+    dockerfile_merge_sorted(&job->build->config->volumes, paths);
+    /* the list is made anew for each */
+    return check_entries(job, 4 * job->build->config->volumes->len);
 }
 
 /* RTMIN+1 to RTMAX-1, of which there are 15 and 14. */
@@ -298,6 +311,7 @@ static struct cob_error *convert_onbuild(struct dockerfile_job *job)
     for (size_t i = 0; config->on_build && config->on_build[i]; i++)
         g_ptr_array_add(list, config->on_build[i]);
     g_ptr_array_add(list, job->instruction->trigger);
+    COB_TRY(check_entries(job, 10 * list->len)); /* the list is made anew for each */
     replace_list(&config->on_build, list_of(list));
     return NULL;
 }

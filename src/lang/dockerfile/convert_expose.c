@@ -111,10 +111,12 @@ struct cob_error *dockerfile_convert_expose(struct dockerfile_job *job)
             COB_TRY(dockerfile_spend(job->convert, ports->len * sizeof("65535/sctp")));
         }
     }
-    for (guint i = 0; i < ports->len; i++)
-        cob_oci_config_add_port(job->build->config, g_ptr_array_index(ports, i));
     g_ptr_array_add(ports, NULL);
     dockerfile_go_list(history, (char **)ports->pdata, /* is_quoted= */ false);
+    g_ptr_array_set_size(ports, (int)ports->len - 1);
+    dockerfile_merge_sorted(&job->build->config->ports, ports);
+    /* the list is made anew for each */
+    COB_TRY(dockerfile_spend(job->convert, 64 * (size_t)job->build->config->ports->len));
     dockerfile_add_history(job->build, g_string_free(g_steal_pointer(&history), FALSE), true);
     return NULL;
 }

@@ -38,6 +38,28 @@ char *dockerfile_join_path(const char *dir, const char *path, bool keeps_slash)
     return g_steal_pointer(&clean);
 }
 
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words)
+{
+    GPtrArray *merged = g_ptr_array_new_with_free_func(g_free);
+
+    if (*list)
+        g_ptr_array_extend_and_steal(words, *list);
+    g_ptr_array_sort(words, compare_words);
+    for (guint i = 0; i < words->len; i++) {
+        const char *word = g_ptr_array_index(words, i);
+
+        if (i == 0 || strcmp(word, g_ptr_array_index(words, i - 1)) != 0)
+            g_ptr_array_add(merged, g_strdup(word));
+    }
+    g_ptr_array_set_size(words, 0);
+    *list = merged;
+}
+
 void dockerfile_use_context(struct dockerfile_convert *convert, const char *path)
 {
     g_hash_table_add(convert->context_used, dockerfile_clean_path(path));

@@ -109,6 +109,9 @@ char *dockerfile_join_path(const char *dir, const char *path, bool keeps_slash);
 COB_RESULT struct cob_error *dockerfile_convert_mounts(
     struct dockerfile_job *job, GPtrArray *arena, GArray **ret_mounts, GPtrArray **ret_masked);
 
+/* Lay words into a sorted list without doubles, many at a time. words: left empty. */
+void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words);
+
 /* Note that a step takes this path from the context. */
 void dockerfile_use_context(struct dockerfile_convert *convert, const char *path);
 

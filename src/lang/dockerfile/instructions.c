@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define MAX_HEREDOCS 1000 /* in one instruction */
+
 static void free_own(struct dockerfile_instruction *instruction)
 {
     struct dockerfile_files *files = &instruction->files;
@@ -94,6 +96,8 @@ static struct cob_error *read_heredocs(
         return NULL;
     g_clear_pointer(&instruction->heredocs, g_ptr_array_unref);
     COB_TRY(dockerfile_heredocs_of(instruction->text, &instruction->heredocs));
+    if (instruction->heredocs->len > MAX_HEREDOCS)
+        return cob_fail(COB_EXHAUSTED, "more than %d heredocs in an instruction", MAX_HEREDOCS);
     for (guint i = 0; i < instruction->heredocs->len; i++) {
         struct cob_error *err =
             dockerfile_lexer_heredoc(lexer, g_ptr_array_index(instruction->heredocs, i));

@@ -67,13 +67,13 @@ struct dockerfile_node *dockerfile_plan_find(const struct dockerfile_plan *plan,
 const char **dockerfile_plan_names(const struct dockerfile_plan *plan)
 {
     const char **names = g_new0(const char *, plan->nodes->len + 1);
-    size_t n_names = 0;
+    size_t n = 0;
 
     for (guint i = 0; i < plan->nodes->len; i++) {
         const struct dockerfile_node *node = g_ptr_array_index(plan->nodes, i);
 
         if (node->stage && node->stage->from->from.stage_name)
-            names[n_names++] = node->stage->from->from.stage_name;
+            names[n++] = node->stage->from->from.stage_name;
     }
     return names;
 }

@@ -220,19 +220,34 @@ static void add_return(struct cob_ignore *ignore, const char *pattern)
     g_hash_table_add(ignore->open, dir);
 }
 
+/* A pattern without its "!", made clean; NULL when nothing is left. moby cleans twice, as it reads
+ * the file and when it makes the matcher, so that a space before a last slash goes, too. The caller
+ * frees it. */
+static char *normalise(const char *text, bool is_return)
+{
+    g_autofree char *bare = g_strstrip(g_strdup(text));
+    g_autofree char *once = clean(bare);
+    char *rest = once + (once[0] == '/' && once[1] != '\0');
+
+    if (*bare == '\0' || (is_return && strcmp(rest, "/") == 0))
+        return NULL;
+    rest = is_return ? g_strchomp(rest) : g_strstrip(rest);
+    return *rest ? clean(rest) : NULL;
+}
+
 /* One pattern as it was written. */
 static struct cob_error *add_text(struct cob_ignore *ignore, const char *text)
 {
     bool is_return = *text == '!';
-    g_autofree char *bare = g_strstrip(g_strdup(text + is_return));
+    g_autofree char *pattern = normalise(text + is_return, is_return);
     g_autoptr(cob_wildcard) checked = NULL;
 
-    if (*bare == '\0')
+    if (!pattern && !is_return)
+        return NULL;
+    if (!pattern)
         return cob_fail(COB_INVALID, "illegal exclusion pattern: \"!\"");
     if (ignore->is_return->len >= COB_LIMIT_IGNORE_PATTERNS)
         return cob_fail(COB_EXHAUSTED, "more than %d patterns", COB_LIMIT_IGNORE_PATTERNS);
-    g_autofree char *cleaned = clean(bare);
-    const char *pattern = cleaned + (cleaned[0] == '/' && cleaned[1] != '\0');
     COB_TRY(cob_wildcard_new(pattern, &checked));
     g_array_append_val(ignore->is_return, is_return);
     if (is_return)

@@ -23,7 +23,8 @@
  *
  * threads:  immutable; any.
  * spec:     moby/patternmatcher; Go filepath.Match. Where moby hands a "*" or "?" between brackets
- *           to a regular expression as it is, here it means itself.
+ *           to a regular expression as it is, here it means itself; and a "!" behind a slash is
+ *           a name, where moby loses the slash first and takes it for a sign.
  */
 #pragma once
 

@@ -141,7 +141,7 @@ int step_open(const struct step_fixture *fixture, const char *name)
     return fd;
 }
 
-static int become_cobtest(void *arg)
+static int become(void *arg)
 {
     const struct passwd *user = arg;
 
@@ -151,27 +151,44 @@ static int become_cobtest(void *arg)
     return 0;
 }
 
-/* The same tests as a user who is nobody: in a process of its own, since it may not come back. */
-static void test_rootless(void)
+/* The same tests once more, in a process that is told so by its environment. */
+static void run_again(const char *variable, const struct passwd *user)
 {
     g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "COB_TEST_ROOTLESS=1",
+    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable,
         g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
     static const char *const argv[] = {"/proc/self/exe", NULL};
-    struct cob_process_request request = {
-        .argv = argv, .envp = env, .stdout_fd = 2, .stderr_fd = 2, .in_child = become_cobtest};
+    struct cob_process_request request = {.argv = argv,
+        .envp = env,
+        .stdout_fd = 2,
+        .stderr_fd = 2,
+        .in_child = user ? become : NULL,
+        .arg = (void *)(uintptr_t)user};
     g_autoptr(cob_process) process = NULL;
     int status = -1;
 
+    CHECK_OK(cob_process_spawn(&request, &process));
+    CHECK_OK(cob_process_wait(process, NULL, &status));
+    g_assert_cmpint(status, ==, 0);
+}
+
+static void test_rootless(void)
+{
     if (!getpwnam("cobtest"))
         g_spawn_command_line_sync("useradd --create-home cobtest", NULL, NULL, NULL, NULL);
     g_chmod("/dev/net/tun", 0666); /* as udev does */
     const struct passwd *user = getpwnam("cobtest");
     g_assert_nonnull(user);
-    request.arg = (void *)(uintptr_t)user;
-    CHECK_OK(cob_process_spawn(&request, &process));
-    CHECK_OK(cob_process_wait(process, NULL, &status));
-    g_assert_cmpint(status, ==, 0);
+    run_again("COB_TEST_ROOTLESS=1", user);
+}
+
+static void test_with_runc(void)
+{
+    g_autofree char *runc = g_find_program_in_path("runc");
+
+    if (!runc)
+        return check_skip("runc is not installed");
+    run_again("COB_TEST_RUNTIME=runc", NULL);
 }
 
 static void test_needs_root(void)
@@ -193,6 +210,8 @@ int step_main(int argc, char **argv, void (*add_tests)(void), int (*victim)(void
     } else if (geteuid() == 0) {
         CHECK_OK(cob_userns_enter_mounts());
         g_test_add_func("/executor/rootless", test_rootless);
+        if (!g_getenv("COB_TEST_RUNTIME"))
+            g_test_add_func("/executor/with-runc", test_with_runc);
     } else {
         g_test_add_func("/executor/needs-root", test_needs_root);
         return g_test_run();

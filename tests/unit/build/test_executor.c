@@ -305,14 +305,14 @@ static int be_victim(void)
     return 0;
 }
 
-/* Hear until a word comes; false: the end came first, or nothing for 2 s. */
+/* Hear until a word comes; false: the end came first, or nothing for 20 s. */
 static bool read_until(int fd, const char *word)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     struct pollfd heard = {.fd = fd, .events = POLLIN};
     char byte;
 
-    while (poll(&heard, 1, 2000) == 1 && read(fd, &byte, 1) == 1) {
+    while (poll(&heard, 1, 20000) == 1 && read(fd, &byte, 1) == 1) {
         g_string_append_c(text, byte);
         if (strstr(text->str, word))
             return true;
@@ -392,6 +392,35 @@ static void test_network(void)
     step_fixture_done(&fixture);
 }
 
+static void test_whose_network(void)
+{
+    static const struct {
+        const char *name;
+        enum cob_executor_network network;
+        bool is_hosts;
+    } rows[] = {
+        {"default", COB_EXECUTOR_NETWORK_DEFAULT, false},
+        {"none", COB_EXECUTOR_NETWORK_NONE, false},
+        {"host", COB_EXECUTOR_NETWORK_HOST, true},
+    };
+    g_autofree char *own = g_file_read_link("/proc/self/ns/net", NULL);
+    struct step_fixture fixture;
+    int code = -1;
+
+    step_fixture_init(&fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct cob_executor_request request = {.network = rows[i].network};
+
+        CHECK_OK(step_run(&fixture, request, "readlink /proc/self/ns/net", &code));
+        g_strchomp(fixture.out->str);
+        check_row(
+            code == 0 && (strcmp(fixture.out->str, own) == 0) == rows[i].is_hosts, i, rows[i].name);
+    }
+    struct cob_executor_request request = {.network = 3};
+    CHECK_ERROR(step_run(&fixture, request, "true", &code), COB_INVALID, "invalid network mode 3*");
+    step_fixture_done(&fixture);
+}
+
 static void *run_one(void *arg)
 {
     static const char *const args[] = {"/bin/sh", "-c", "sleep 0.2; exit 5", NULL};
@@ -435,6 +464,7 @@ static void add_tests(void)
     g_test_add_func("/executor/cancel", test_cancel);
     g_test_add_func("/executor/a-step-dies-with-cob", test_a_step_dies_with_cob);
     g_test_add_func("/executor/network", test_network);
+    g_test_add_func("/executor/whose-network", test_whose_network);
     g_test_add_func("/executor/steps-at-the-same-time", test_steps_at_the_same_time);
     g_test_add_func("/executor/free-takes-null", test_free_takes_null);
 }

@@ -47,7 +47,8 @@ static void test_mounts(void)
         struct cob_executor_request request = {NO_NETWORK, .mounts = &mount, .n_mounts = 1};
         int code = -1;
 
-        CHECK_OK(step_run(&fixture, request, rows[i].script, &code));
+        g_autofree char *script = g_strconcat("exec 2>&1; ", rows[i].script, NULL);
+        CHECK_OK(step_run(&fixture, request, script, &code));
         if (!g_pattern_match_simple(rows[i].want, fixture.out->str))
             g_test_message("got: %s", fixture.out->str);
         check_row(g_pattern_match_simple(rows[i].want, fixture.out->str), i, rows[i].name);
@@ -125,7 +126,8 @@ static void test_tmpfs_and_secrets(void)
 
     step_fixture_init(&fixture);
     CHECK_OK(step_run(&fixture, request,
-        "stat -c '%a %u %g' /run/secrets/key; cat /run/secrets/key; echo; cat /root/.netrc;"
+        "exec 2>&1; stat -c '%a %u %g' /run/secrets/key; cat /run/secrets/key; echo; cat "
+        "/root/.netrc;"
         "echo x >/run/secrets/key; head -c 2000000 /dev/zero >/scratch/t/f;"
         "stat -c %s /scratch/t/f; head -c 1500000 /dev/zero >/dev/shm/f && echo fits;"
         "mount | grep -c cob",

@@ -2,6 +2,7 @@
 #include "build/rootfs/rootfs.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -180,11 +181,59 @@ static void test_walk(void)
     fixture_done(&fixture);
 }
 
+/* One that bends the way while it is walked (CVE-2024-23651). */
+struct swapper {
+    int fd;
+    int is_stopped; /* atomic */
+};
+
+static void *swap(void *arg)
+{
+    struct swapper *swapper = arg;
+
+    while (!g_atomic_int_get(&swapper->is_stopped))
+        renameat2(swapper->fd, "sub", swapper->fd, "link", RENAME_EXCHANGE);
+    return NULL;
+}
+
+static void test_swapped_while_walked(void)
+{
+    struct fixture fixture, canary;
+    unsigned n_found = 0;
+    struct stat st, want;
+
+    fixture_init(&fixture);
+    fixture_init(&canary);
+    g_assert_cmpint(mkdirat(fixture.fd, "sub", 0755), ==, 0);
+    g_assert_cmpint(mkdirat(fixture.fd, "sub/etc", 0755), ==, 0);
+    g_assert_cmpint(symlinkat(canary.path, fixture.fd, "link"), ==, 0);
+    g_assert_cmpint(fstatat(fixture.fd, "sub/etc", &want, 0), ==, 0);
+    struct swapper swapper = {.fd = fixture.fd};
+    GThread *thread = g_thread_new("swap", swap, &swapper);
+    for (int i = 0; i < 20000; i++) {
+        struct cob_rootfs_walk walk = {.root_fd = fixture.fd, .path = "/sub/etc"};
+        cob_autoclose int fd = -1;
+        g_autoptr(cob_error) err = cob_rootfs_walk(&walk, &fd, NULL);
+
+        if (err)
+            continue;
+        n_found++;
+        if (fstat(fd, &st) < 0 || st.st_ino != want.st_ino)
+            g_assert_cmpuint(st.st_ino, ==, want.st_ino);
+    }
+    g_atomic_int_set(&swapper.is_stopped, 1);
+    g_thread_join(thread);
+    g_assert_cmpuint(n_found, >, 0);
+    fixture_done(&fixture);
+    fixture_done(&canary);
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/rootfs/identify", test_identify);
     g_test_add_func("/rootfs/identify-refuses", test_identify_refuses);
     g_test_add_func("/rootfs/walk", test_walk);
+    g_test_add_func("/rootfs/swapped-while-walked", test_swapped_while_walked);
     return g_test_run();
 }

@@ -104,6 +104,8 @@ static const struct {
     {"a*b*c*d", "aXbXcX", false},
     {"longhead*tail", "longheadtail", true},
     {"ab*b", "ab", false},
+    {"a* /", "abc", true},
+    {"/!", "!", true},
 };
 
 static void test_patterns(void)
@@ -125,6 +127,7 @@ static const struct {
 } bad_rows[] = {
     {"a\n!\n", 4, COB_INVALID, ".dockerignore line 2: illegal exclusion pattern: \"!\""},
     {"a\n! \n", 5, COB_INVALID, "*line 2: illegal exclusion pattern: \"!\""},
+    {"!/\n", 3, COB_INVALID, "*line 1: illegal exclusion pattern: \"!\""},
     {"[a", 2, COB_INVALID, "*line 1: syntax error in pattern [a"},
     {"[]a]", 4, COB_INVALID, "*syntax error in pattern []a]"},
     {"[-a]", 4, COB_INVALID, "*syntax error in pattern [-a]"},

@@ -365,23 +365,24 @@ EDIT(edit_last_index, h->last_input.index = 7;)
 #pragma GCC diagnostic ignored "-Wcast-qual"
 static void hostile_init(struct hostile *h)
 {
-    *h = (struct hostile){.source = PB__OP__INIT,
-        .op = PB__OP__INIT,
-        .last = PB__OP__INIT,
-        .source_op = PB__SOURCE_OP__INIT,
-        .exec = PB__EXEC_OP__INIT,
-        .meta = PB__META__INIT,
-        .root = PB__MOUNT__INIT,
-        .mount = PB__MOUNT__INIT,
-        .file = PB__FILE_OP__INIT,
-        .action = PB__FILE_ACTION__INIT,
-        .mkdir = PB__FILE_ACTION_MK_DIR__INIT,
-        .diff = PB__DIFF_OP__INIT,
-        .lower = PB__LOWER_DIFF_INPUT__INIT,
-        .upper = PB__UPPER_DIFF_INPUT__INIT,
-        .passthrough = PB__PASSTHROUGH_OP__INIT,
-        .input = PB__INPUT__INIT,
-        .last_input = PB__INPUT__INIT};
+    *h = (struct hostile){0};
+    pb__op__init(&h->source);
+    pb__op__init(&h->op);
+    pb__op__init(&h->last);
+    pb__source_op__init(&h->source_op);
+    pb__exec_op__init(&h->exec);
+    pb__meta__init(&h->meta);
+    pb__mount__init(&h->root);
+    pb__mount__init(&h->mount);
+    pb__file_op__init(&h->file);
+    pb__file_action__init(&h->action);
+    pb__file_action_mk_dir__init(&h->mkdir);
+    pb__diff_op__init(&h->diff);
+    pb__lower_diff_input__init(&h->lower);
+    pb__upper_diff_input__init(&h->upper);
+    pb__passthrough_op__init(&h->passthrough);
+    pb__input__init(&h->input);
+    pb__input__init(&h->last_input);
     h->source.op_case = PB__OP__OP_SOURCE;
     h->source.source = &h->source_op;
     h->source_op.identifier = g_strdup("local://x");

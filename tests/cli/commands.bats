@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The command line: help, version, unknown words, exit codes, and the commands on the store.
+
+load ../lib/cob
+setup() { cob_setup; }
+teardown() { cob_teardown; }
+
+@test "cli: no command and --help show the commands" {
+    local words
+    for words in '' --help -h help; do
+        # shellcheck disable=SC2086
+        run "$COB" $words
+        expect_status 0
+        expect_output 'Usage:  cob COMMAND' build pull run images rmi du version
+    done
+}
+
+@test "cli: each command's --help names its flags" {
+    run "$COB" build --help
+    expect_status 0
+    expect_output --build-arg --label --target --secret --file --output --no-cache --progress --tag
+    run "$COB" run --help
+    expect_status 0
+    expect_output --interactive --tty --volume --env --workdir --user --rm
+}
+
+@test "cli: version says what cob is and stands on" {
+    run "$COB" version
+    expect_status 0
+    expect_line ' Version: +[0-9]+\.[0-9]+\.[0-9]+'
+    expect_line ' Runtime: +.*(crun|runc).*'
+    run "$COB" --version
+    expect_status 0
+}
+
+@test "cli: an unknown flag, command or number of arguments exits with 1" {
+    run "$COB" build --no-such-flag .
+    expect_status 1
+    expect_output 'unknown flag: --no-such-flag'
+    run "$COB" build --build-args A=1 .
+    expect_status 1
+    expect_output 'unknown flag: --build-args (did you mean --build-arg?)'
+    run "$COB" build -Z .
+    expect_status 1
+    expect_output "unknown shorthand flag: 'Z'"
+    run "$COB" biuld
+    expect_status 1
+    expect_output 'unknown command: biuld (did you mean build?)'
+    run "$COB" build
+    expect_status 1
+    expect_output 'requires exactly 1 argument'
+    run "$COB" build --tag
+    expect_status 1
+    expect_output 'flag needs an argument: --tag'
+}
+
+@test "cli: flags of docker build that are not there yet say so" {
+    local flag
+    for flag in --push --check --ssh=default --cache-to=x; do
+        run "$COB" build "$flag" .
+        expect_status 1
+        expect_output "${flag%%=*} is not carried out yet"
+    done
+}
+
+@test "cli: a wrong --progress is an error that lists the right ones" {
+    printf 'FROM scratch\n' >Dockerfile
+    run "$COB" build --progress=fancy .
+    expect_status 1
+    expect_output fancy plain quiet tty
+}
+
+@test "images: lists what was built, rmi takes it away" {
+    run "$COB" images
+    expect_status 0
+    expect_line 'REPOSITORY +TAG +IMAGE ID +CREATED +SIZE'
+    expect_equal "${#lines[@]}" 1 'lines of an empty list'
+    echo hello >f
+    printf 'FROM scratch\nCOPY f /\n' >Dockerfile
+    build_ok -t one -t other.example/two:v3 .
+    run "$COB" images
+    expect_line 'one +latest +[0-9a-f]{12} +.*'
+    expect_line 'other.example/two +v3 +[0-9a-f]{12} +.*'
+    run "$COB" rmi one
+    expect_status 0
+    run "$COB" images
+    refuse_output 'one '
+    expect_line 'other.example/two +v3 +.*'
+    run "$COB" rmi one
+    expect_status 1
+    expect_output 'no such image: one'
+    run "$COB" rmi --force one
+    expect_status 0
+}
+
+@test "images: an image is found by its id" {
+    local id
+    echo hello >f
+    printf 'FROM scratch\nCOPY f /\n' >Dockerfile
+    build_ok -t byid .
+    id=$("$COB" images -q)
+    run "$COB" rmi "$id"
+    expect_status 0
+    run "$COB" images -q
+    expect_equal "$output" ''
+}
+
+@test "du: says what is there, and sums it up" {
+    head -c 3000000 /dev/urandom >big
+    printf 'FROM scratch\nCOPY big /\n' >Dockerfile
+    build_ok -t big .
+    run "$COB" du
+    expect_status 0
+    expect_line 'ID +RECLAIMABLE +SIZE +LAST ACCESSED'
+    expect_line '.* 3(\.[0-9]+)?MB.*'
+    expect_line 'Total: +3(\.[0-9]+)?MB'
+    run "$COB" du --verbose
+    expect_status 0
+    expect_output 'Usage count' 'Created at'
+}
+
+@test "pull: a name that is none is an error before any network" {
+    run "$COB" pull 'Not A Name'
+    expect_status 1
+    expect_output 'Not A Name'
+    run "$COB" pull 'x@sha256:12'
+    expect_status 1
+}
+
+@test "run: an image that is not there is an error that names it" {
+    run "$COB" run --rm localhost:1/missing:v9
+    [ "$status" -ne 0 ]
+    expect_output missing:v9
+}
+
+@test "completions and the man page come from the same tables" {
+    run "$COB" completion bash
+    expect_status 0
+    expect_output cob build-arg
+    bash -n <<<"$output"
+    run "$COB" debug man
+    expect_status 0
+    expect_output .TH 'build\-arg'
+}
