@@ -158,3 +158,7 @@ COB_RESULT struct cob_error *cob_store_image_list(struct cob_store *store, GPtrA
 /* Take a name away.  ret_was_there: false when nobody had it. Its data goes with a later prune. */
 COB_RESULT struct cob_error *cob_store_image_remove(
     struct cob_store *store, const char *name, bool *ret_was_there);
+
+/* Forget an image that lost its name; under names that it also has it stays. */
+COB_RESULT struct cob_error *cob_store_image_remove_unnamed(
+    struct cob_store *store, const char *config_digest, bool *ret_was_there);
