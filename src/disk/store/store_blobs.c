@@ -93,8 +93,8 @@ static bool is_in_place(const struct cob_store *store, const char *digest, uint6
            S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-/* Between begin and commit. A file without a row, a crash's leaving, is replaced, and so is one that
- * a restart may have torn; another one is kept, and so is its place in the order of flushing. */
+/* Between begin and commit. A file without a row, a crash's leaving, is replaced, and so is one
+ * that a restart may have torn; another one is kept, with its place in the order of flushing. */
 static struct cob_error *publish(struct cob_store_blob *blob, const char *digest)
 {
     struct cob_store *store = blob->store;
