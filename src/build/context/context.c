@@ -176,6 +176,7 @@ struct cob_context_entry cob_context_get(const struct cob_context *context, size
         .rdev = is_device ? (dev_t)entry->size : 0,
         .size = is_device ? 0 : entry->size,
         .mtime_ns = entry->mtime_ns,
+        .dev = entry->dev,
         .inode = entry->inode,
         .n_links = entry->n_links,
     };

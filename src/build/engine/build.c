@@ -84,8 +84,9 @@ static struct cob_error *export_all(
     if (building->names->len > 1 || building->outputs->len == 0)
         COB_TRY(cob_exporter_store(&built, building->cancel, &result->image_id));
     for (guint i = 0; i < building->outputs->len; i++)
-        COB_TRY(cob_exporter_output_write(
-            g_ptr_array_index(building->outputs, i), &built, building->cancel));
+        COB_TRY(cob_wrap(cob_exporter_output_write(
+                             g_ptr_array_index(building->outputs, i), &built, building->cancel),
+            "--output %s", building->request->outputs[i]));
     return NULL;
 }
 
