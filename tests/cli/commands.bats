@@ -157,6 +157,24 @@ teardown() { cob_teardown; }
     expect_line 'Mutable: +true'
 }
 
+@test "du: a build that finds everything done counts as one use of each layer" {
+    echo hello >f
+    printf 'FROM scratch\nCOPY f /a\nCOPY f /b\n' >Dockerfile
+    build_ok -t x .
+    build_ok -t x .
+    build_ok -t x .
+    run "$COB" du --verbose
+    expect_equal "$(grep -c '^Usage count: *2$' <<<"$output")" 2 'layers that were used twice'
+}
+
+@test "run: a step and a container get 1024 open files, however many cob may have" {
+    busybox_image
+    printf 'FROM busybox\nRUN echo "soft $(ulimit -Sn)"\n' >Dockerfile
+    (ulimit -Sn 256 && "$COB" build --progress=plain . 2>&1) >"$T/log"
+    run cat "$T/log"
+    expect_output 'soft 1024'
+}
+
 @test "a database that was damaged is told of, and the build goes on" {
     printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
     build_ok -t x .

@@ -10,8 +10,11 @@
 #include "util/log.h"
 
 #define BUSY_MS 60000
-#define WAL_KEEP_BYTES (1024 * 1024)
+#define WAL_KEEP_BYTES (2 * 1024 * 1024)
 #define WAL_MUCH_BYTES (128 * 1024)
+
+/* SQLite cuts its log by itself only when nobody had the chance to for long: 16 MiB. */
+#define OPEN_SCRIPT "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4096; PRAGMA user_version"
 
 /* What an open found. */
 enum state {
@@ -89,7 +92,7 @@ static struct cob_error *look(struct cob_db *db, enum state *ret_state)
 
     COB_TRY(connect_file(db, "cob.db", &state));
     if (state == STATE_READY)
-        COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
+        COB_TRY(run_script(db, OPEN_SCRIPT, &version, &state));
     if (state == STATE_READY)
         COB_TRY(check_version(db, version, &state));
     if (state == STATE_READY)
@@ -218,7 +221,9 @@ struct cob_error *cob_db_open(const char *root_path, struct cob_db **ret_db)
 }
 
 /* A log that grew is read whole by the next process that opens the file: cut it, unless others are
- * at work. That waits for the disk, so it is left to those who wrote much: they took their time. */
+ * at work. That waits for the disk, so it is left to those who wrote much: they took their time. A
+ * log's first page is flushed when it is written, also for the next process's sake: hence the
+ * UPDATE. */
 static void trim_log(struct cob_db *db)
 {
     int64_t now = db->conn ? log_bytes(db) : 0;
@@ -226,7 +231,10 @@ static void trim_log(struct cob_db *db)
     if (now < WAL_KEEP_BYTES || now - db->log_bytes < WAL_MUCH_BYTES)
         return;
     sqlite3_busy_timeout(db->conn, 0);
-    sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+        SQLITE_OK)
+        sqlite3_exec(
+            db->conn, "UPDATE meta SET value = value WHERE key = 'ready'", NULL, NULL, NULL);
 }
 
 void cob_db_close(struct cob_db *db)

@@ -94,7 +94,7 @@ static bool is_in_place(const struct cob_store *store, const char *digest, uint6
 }
 
 /* Between begin and commit. A file without a row, a crash's leaving, is replaced, and so is one
- * that a restart may have torn; another one is kept, and so is its place in the order of flushing. */
+ * that a restart may have torn; another one is kept, with its place in the order of flushing. */
 static struct cob_error *publish(struct cob_store_blob *blob, const char *digest)
 {
     struct cob_store *store = blob->store;

@@ -222,6 +222,14 @@ static void test_images(void)
     g_assert_true(was_there);
     CHECK_OK(cob_store_image_remove(f.store, "a:1", &was_there));
     g_assert_false(was_there);
+    put_image(&f, "x", "p", two);
+    put_image(&f, "x", "p", one); /* leaves the other without a name */
+    CHECK_OK(cob_store_image_remove_unnamed(f.store, one, &was_there));
+    g_assert_false(was_there);
+    CHECK_OK(cob_store_image_remove_unnamed(f.store, two, &was_there));
+    g_assert_true(was_there);
+    g_autofree char *left = find_config(&f, "x", NULL);
+    g_assert_cmpstr(left, ==, one);
     fixture_done(&f);
 }
 
