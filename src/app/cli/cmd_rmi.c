@@ -7,7 +7,23 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* Take away the name that a user gave: a name, or an id, which stands for the image's name. */
+/* An image by its id: it loses its name, or, without one, goes itself. */
+static struct cob_error *remove_by_id(
+    struct cob_store *store, const struct cob_store_image *image, GString *out)
+{
+    bool was_there = false;
+
+    if (image->name) {
+        COB_TRY(cob_store_image_remove(store, image->name, &was_there));
+        g_string_append_printf(out, "Untagged: %s\n", image->name);
+        return NULL;
+    }
+    COB_TRY(cob_store_image_remove_unnamed(store, image->config_digest));
+    g_string_append_printf(out, "Deleted: %s\n", image->config_digest);
+    return NULL;
+}
+
+/* Take away the name that a user gave: a name, or an id. */
 static struct cob_error *remove_one(
     struct cob_store *store, const char *given, bool is_forced, GString *out)
 {
@@ -19,14 +35,14 @@ static struct cob_error *remove_one(
     COB_TRY(cob_ref_parse(given, &ref));
     name = cob_ref_text(ref);
     COB_TRY(cob_store_image_remove(store, name, &was_there));
-    if (!was_there) {
-        COB_TRY(cob_store_image_find(store, given, NULL, &image));
-        if (!image)
-            return is_forced ? NULL : cob_fail(COB_NOT_FOUND, "no such image: %s", given);
-        COB_TRY(cob_store_image_remove(store, image->name, &was_there));
+    if (was_there) {
+        g_string_append_printf(out, "Untagged: %s\n", name);
+        return NULL;
     }
-    g_string_append_printf(out, "Untagged: %s\n", image ? image->name : name);
-    return NULL;
+    COB_TRY(cob_store_image_find(store, given, NULL, &image));
+    if (image)
+        return remove_by_id(store, image, out);
+    return is_forced ? NULL : cob_fail(COB_NOT_FOUND, "no such image: %s", given);
 }
 
 static struct cob_error *run(struct cli_call *call)

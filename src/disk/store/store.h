@@ -147,3 +147,7 @@ COB_RESULT struct cob_error *cob_store_image_list(struct cob_store *store, GPtrA
 /* Take a name away.  ret_was_there: false when nobody had it. Its data goes with a later prune. */
 COB_RESULT struct cob_error *cob_store_image_remove(
     struct cob_store *store, const char *name, bool *ret_was_there);
+
+/* Take an image away that has lost its name. */
+COB_RESULT struct cob_error *cob_store_image_remove_unnamed(
+    struct cob_store *store, const char *config_digest);

@@ -173,6 +173,14 @@ static struct cob_error *remove_name(struct cob_store *store, const char *name, 
     return NULL;
 }
 
+struct cob_error *cob_store_image_remove_unnamed(struct cob_store *store, const char *config_digest)
+{
+    return cob_wrap(cob_db_run(store->db, NULL, NULL,
+                        "DELETE FROM images WHERE name IS NULL AND config_digest = ?1",
+                        COB_DB_T(config_digest)),
+        "remove image %s", config_digest);
+}
+
 struct cob_error *cob_store_image_remove(
     struct cob_store *store, const char *name, bool *ret_was_there)
 {
