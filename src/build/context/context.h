@@ -79,11 +79,17 @@ enum cob_context_select_flags {
     COB_CONTEXT_FOLLOW_LINKS = 1 << 1, /* a symlink as last part is followed, within the root */
 };
 
+/* An entry that is to be copied. */
+struct cob_context_match {
+    size_t index;
+    size_t named; /* whose name the copy gets: a symlink that was followed, else the same entry */
+};
+
 /*
  * Find the entries that a COPY source names. Symlinks on the way and ".." are followed within the
  * root, as in a chroot.
  *
- * ret_entries:  GArray of size_t, in order; the caller's. Empty when nothing matches: whether that
+ * ret_entries:  GArray of struct cob_context_match, in order; the caller's. Empty when nothing matches: whether that
  *               is an error depends on the instruction.
  */
 COB_RESULT struct cob_error *cob_context_select(

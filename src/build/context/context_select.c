@@ -12,7 +12,7 @@
 struct lookup {
     const struct cob_context *context;
     unsigned flags;
-    GArray *entries;  /* what is found; NULL: not wanted */
+    GArray *entries;  /* struct cob_context_match; NULL: not wanted */
     GPtrArray *paths; /* where symlinks lead; NULL: not wanted */
     int n_steps;      /* so many more entries may be looked at */
     int depth;        /* of parts that are being looked up */
@@ -22,9 +22,18 @@ struct lookup {
 struct way {
     int n_links;       /* symlinks so far */
     bool has_wildcard; /* a part before was one: no symlink on the way is followed behind it */
+    size_t named;      /* the symlink that the path itself ends in; 0: none so far */
 };
 
 static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest, struct way way);
+
+static void found(struct lookup *lookup, size_t at, struct way way)
+{
+    const struct cob_context_match match = {at, way.named ? way.named : at};
+
+    if (lookup->entries)
+        g_array_append_val(lookup->entries, match);
+}
 
 /* A path as a pattern that matches it alone. The caller frees it. */
 static char *escape(const char *path)
@@ -90,14 +99,15 @@ static struct cob_error *arrive(struct lookup *lookup, size_t at, const char *re
 
     if (S_ISLNK(mode) && way.has_wildcard && !is_last)
         return NULL;
+    if (S_ISLNK(mode) && is_last && !way.named)
+        way.named = at;
     if (S_ISLNK(mode) && way.has_wildcard && (lookup->flags & COB_CONTEXT_FOLLOW_LINKS))
         return follow_match(lookup, at, way);
     if (S_ISLNK(mode) && (!is_last || (lookup->flags & COB_CONTEXT_FOLLOW_LINKS)))
         return follow_link(lookup, at, rest, way);
     if (!is_last)
         return S_ISDIR(mode) ? look(lookup, at, rest, way) : NULL;
-    if (lookup->entries)
-        g_array_append_val(lookup->entries, at);
+    found(lookup, at, way);
     return NULL;
 }
 
@@ -143,10 +153,10 @@ static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest
         else if (len != 1 || *rest != '.')
             break;
     }
-    if (len == 0 && lookup->entries)
-        g_array_append_val(lookup->entries, at);
-    if (len == 0)
+    if (len == 0) {
+        found(lookup, at, way);
         return NULL;
+    }
     if (lookup->depth >= MAX_DEPTH)
         return cob_fail(COB_INVALID, "too many levels of symbolic links, or of directories");
     g_autofree char *part = g_strndup(rest, len);
@@ -156,23 +166,24 @@ static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest
     return err;
 }
 
-static int by_number(const void *a, const void *b)
+static int compare_matches(const void *a, const void *b)
 {
-    size_t one = *(const size_t *)a, other = *(const size_t *)b;
+    const struct cob_context_match *one = a, *other = b;
 
-    return (one > other) - (one < other);
+    if (one->index != other->index)
+        return one->index > other->index ? 1 : -1;
+    return (one->named > other->named) - (one->named < other->named);
 }
 
 static void sort_once(GArray *entries)
 {
+    struct cob_context_match *matches = (void *)entries->data;
     unsigned n = 0;
 
-    g_array_sort(entries, by_number);
+    g_array_sort(entries, compare_matches);
     for (unsigned i = 0; i < entries->len; i++) {
-        size_t entry = g_array_index(entries, size_t, i);
-
-        if (n == 0 || g_array_index(entries, size_t, n - 1) != entry)
-            g_array_index(entries, size_t, n++) = entry;
+        if (n == 0 || compare_matches(&matches[n - 1], &matches[i]) != 0)
+            matches[n++] = matches[i];
     }
     g_array_set_size(entries, n);
 }
@@ -198,7 +209,7 @@ struct cob_error *context_look_up(const struct cob_context *context, const char 
 struct cob_error *cob_context_select(
     struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_entries)
 {
-    g_autoptr(GArray) entries = g_array_new(false, false, sizeof(size_t));
+    g_autoptr(GArray) entries = g_array_new(false, false, sizeof(struct cob_context_match));
 
     COB_TRY(context_look_up(context, pattern, flags, entries, NULL));
     *ret_entries = g_steal_pointer(&entries);

@@ -339,8 +339,9 @@ static struct cob_error *try_unpack(const struct place *place, const struct copy
 }
 
 static struct cob_error *copy_one(const struct place *place, const Pb__FileActionCopy *copy,
-    struct cob_context *from, size_t index, struct copy_filter *filter)
+    struct cob_context *from, struct cob_context_match match, struct copy_filter *filter)
 {
+    const size_t index = match.index;
     struct cob_context_entry entry = cob_context_get(from, index);
     bool takes_contents = S_ISDIR(entry.mode) && copy->dircopycontents;
     struct copy_plan plan = {.copy = copy,
@@ -361,7 +362,8 @@ static struct cob_error *copy_one(const struct place *place, const Pb__FileActio
         err = open_target(place, plan.dir, &fd, &lower_fd);
     if (!err && !is_done) {
         const struct copy_target target = {.fd = fd, .lower_fd = lower_fd};
-        const char *name = takes_contents ? NULL : plan.name ? plan.name : entry.name;
+        struct cob_context_entry named = cob_context_get(from, match.named);
+        const char *name = takes_contents ? NULL : plan.name ? plan.name : named.name;
 
         err = cob_ops_copy_entry(from, index, &target, name, &plan.rules);
     }
@@ -379,7 +381,8 @@ static struct cob_error *copy_all(
     COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
     COB_TRY(cob_ops_copy_filter_init(copy, &filter));
     for (guint i = 0; i < entries->len && !err; i++)
-        err = copy_one(place, copy, tree->context, g_array_index(entries, size_t, i), &filter);
+        err = copy_one(place, copy, tree->context,
+            g_array_index(entries, struct cob_context_match, i), &filter);
     cob_ops_copy_filter_done(&filter);
     return err;
 }

@@ -225,9 +225,13 @@ static struct cob_error *add_copy(struct op_tree *tree, const Pb__FileActionCopy
     COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
     COB_TRY(cob_ops_copy_filter_init(copy, &filter));
     for (guint i = 0; i < entries->len && !err; i++) {
+        struct cob_context_match match = g_array_index(entries, struct cob_context_match, i);
+        const char *name = cob_context_get(tree->context, match.named).name;
         struct cob_sha256 sha;
 
-        err = cob_context_digest(tree->context, g_array_index(entries, size_t, i),
+        if (match.named != match.index)
+            cob_hasher_update(hasher, name, strlen(name) + 1);
+        err = cob_context_digest(tree->context, match.index,
             filter.excluded ? cob_ops_copy_filter : NULL, &filter, cancel, &sha);
         if (!err)
             cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
@@ -245,8 +249,8 @@ static struct cob_error *add_selector(struct op_tree *tree, const char *selector
     COB_TRY(cob_context_select(tree->context, selector, COB_CONTEXT_FOLLOW_LINKS, &entries));
     if (entries->len == 0)
         return cob_fail(COB_NOT_FOUND, "\"%s\": not found", selector);
-    COB_TRY(cob_context_digest(
-        tree->context, g_array_index(entries, size_t, 0), NULL, NULL, cancel, &sha));
+    COB_TRY(cob_context_digest(tree->context,
+        g_array_index(entries, struct cob_context_match, 0).index, NULL, NULL, cancel, &sha));
     cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
     return NULL;
 }

@@ -68,7 +68,7 @@ COB_RESULT struct cob_error *cob_ops_tree_open(struct cob_solver_result *from,
     const char *const *paths, struct cob_cancel *cancel, struct op_tree *ret_tree);
 void cob_ops_tree_done(struct op_tree *tree);
 
-/* The entries that a copy takes: `src` of the action.  ret_entries: GArray of size_t; the caller's.
+/* The entries that a copy takes: `src` of the action.  ret_entries: struct cob_context_match.
  * errors: COB_NOT_FOUND `"/x": not found`, in BuildKit's words. */
 COB_RESULT struct cob_error *cob_ops_copy_sources(
     struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries);

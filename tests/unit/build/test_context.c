@@ -118,7 +118,9 @@ static char *selected(struct cob_context *context, const char *pattern, unsigned
 
     CHECK_OK(cob_context_select(context, pattern, flags, &entries));
     for (unsigned i = 0; entries && i < entries->len; i++) {
-        const char *path = cob_context_get(context, g_array_index(entries, size_t, i)).path;
+        const char *path =
+            cob_context_get(context, g_array_index(entries, struct cob_context_match, i).index)
+                .path;
 
         g_string_append_printf(out, "%s%s", i ? " " : "", *path ? path : "(root)");
     }
@@ -132,8 +134,8 @@ static struct cob_sha256 digest(struct cob_context *context, const char *path)
 
     CHECK_OK(cob_context_select(context, path, 0, &entries));
     g_assert_cmpint(entries->len, ==, 1);
-    CHECK_OK(
-        cob_context_digest(context, g_array_index(entries, size_t, 0), NULL, NULL, NULL, &sha));
+    CHECK_OK(cob_context_digest(context, g_array_index(entries, struct cob_context_match, 0).index,
+        NULL, NULL, NULL, &sha));
     return sha;
 }
 
@@ -504,7 +506,7 @@ static size_t find(struct cob_context *context, const char *path)
 
     CHECK_OK(cob_context_select(context, path, 0, &entries));
     g_assert_cmpint(entries->len, ==, 1);
-    return entries->len ? g_array_index(entries, size_t, 0) : 0;
+    return entries->len ? g_array_index(entries, struct cob_context_match, 0).index : 0;
 }
 
 static void test_open_and_check(void)
