@@ -176,6 +176,7 @@ struct cob_context_entry cob_context_get(const struct cob_context *context, size
         .rdev = is_device ? (dev_t)entry->size : 0,
         .size = is_device ? 0 : entry->size,
         .mtime_ns = entry->mtime_ns,
+        .dev = entry->dev,
         .inode = entry->inode,
         .n_links = entry->n_links,
     };
@@ -231,9 +232,12 @@ struct cob_error *cob_context_check_file(struct cob_context *context, size_t ind
 
 /* ---- xattrs ---- */
 
+/* What begins with user.overlay. is overlayfs's own where cob is not root: a copy of it would hide
+ * files of the layers below. */
 static bool is_kept(const char *name)
 {
-    return g_str_has_prefix(name, "user.") || strcmp(name, "security.capability") == 0;
+    return strcmp(name, "security.capability") == 0 ||
+           (g_str_has_prefix(name, "user.") && !g_str_has_prefix(name, "user.overlay."));
 }
 
 static int by_text(const void *a, const void *b)

@@ -66,7 +66,8 @@ struct cob_context_entry {
     dev_t rdev;
     uint64_t size;
     int64_t mtime_ns;
-    uint64_t inode; /* with n_links > 1: equal numbers are the same file */
+    dev_t dev;
+    uint64_t inode; /* with n_links > 1: equal numbers on one dev are the same file */
     uint32_t n_links;
 };
 struct cob_context_entry cob_context_get(const struct cob_context *context, size_t index);
@@ -79,21 +80,23 @@ enum cob_context_select_flags {
     COB_CONTEXT_FOLLOW_LINKS = 1 << 1, /* a symlink as last part is followed, within the root */
 };
 
-/* An entry that is to be copied. */
+/* An entry that a COPY source names. */
 struct cob_context_match {
     size_t index;
-    size_t named; /* whose name the copy gets: a symlink that was followed, else the same entry */
+    size_t named; /* the entry by whose name it was found: the symlink that led to `index`, or
+                   * `index` itself. A copy has this one's name */
 };
 
 /*
  * Find the entries that a COPY source names. Symlinks on the way and ".." are followed within the
  * root, as in a chroot.
  *
- * ret_entries:  GArray of struct cob_context_match, in order; the caller's. Empty when nothing matches: whether that
- *               is an error depends on the instruction.
+ * ret_matches:  GArray of struct cob_context_match, in the order of `named`, each once; the
+ *               caller's. Empty when nothing matches: whether that is an error depends on the
+ *               instruction.
  */
 COB_RESULT struct cob_error *cob_context_select(
-    struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_entries);
+    struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_matches);
 
 /* Decides, during a digest or a copy, whether an entry below a selected one takes part.
  * path: from the selected entry. */
@@ -106,7 +109,8 @@ typedef bool (*cob_context_filter)(void *arg, const char *path, bool is_dir);
  * directory.
  *
  * filter:  NULL: everything.
- * errors:  a file that cannot be read, a FIFO or a socket, with its path; COB_CANCELLED.
+ * errors:  a file that cannot be read; a FIFO, socket or device, with its path, but in an image,
+ *          where sockets are passed over; COB_CANCELLED.
  */
 COB_RESULT struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha);

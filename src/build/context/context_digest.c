@@ -113,7 +113,8 @@ static struct cob_error *add_entry(struct cob_context *context, size_t index, co
     return err;
 }
 
-/* Only files, directories and symlinks come from a user's directory; images have devices, too. */
+/* Only files, directories and symlinks come from a user's directory; images have devices, too, and
+ * sockets that are passed over. */
 static struct cob_error *check_kind(const struct cob_context *context, size_t index)
 {
     mode_t mode = context_at(context, index)->mode;
@@ -122,7 +123,7 @@ static struct cob_error *check_kind(const struct cob_context *context, size_t in
                        : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
                                                         : NULL;
 
-    if (!what || (context->is_image && !S_ISSOCK(mode)))
+    if (!what || context->is_image)
         return NULL;
     return cob_fail(COB_INVALID, "%s is %s, which cannot be copied; leave it out by .dockerignore",
         context_path(context, index), what);
@@ -146,6 +147,8 @@ struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
         if (i % 256 == 0)
             COB_TRY(cob_cancel_check(cancel));
         COB_TRY(check_kind(context, i));
+        if (S_ISSOCK(entry->mode))
+            continue;
         COB_TRY(add_entry(context, i, path, cancel, hasher));
     }
     *ret_sha = cob_hasher_finish(hasher);

@@ -63,13 +63,13 @@ void context_fill(struct context_entry *entry, const struct stat *st);
 /*
  * Look a path up among the entries.
  *
- * ret_entries:  size_t, sorted, each once. NULL: not wanted.
+ * ret_matches:  struct cob_context_match, as cob_context_select() has them. NULL: not wanted.
  * follow_paths: gets each path that a symlink led to, with what was still to come, as new text. May
  *               be NULL.
  * errors:       COB_INVALID: symlinks go round in circles, or a broken wildcard.
  */
 COB_RESULT struct cob_error *context_look_up(const struct cob_context *context, const char *pattern,
-    unsigned flags, GArray *ret_entries, GPtrArray *follow_paths);
+    unsigned flags, GArray *ret_matches, GPtrArray *follow_paths);
 
 /* ---- the stat cache ---- */
 

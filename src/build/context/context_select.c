@@ -12,7 +12,7 @@
 struct lookup {
     const struct cob_context *context;
     unsigned flags;
-    GArray *entries;  /* struct cob_context_match; NULL: not wanted */
+    GArray *matches;  /* struct cob_context_match; NULL: not wanted */
     GPtrArray *paths; /* where symlinks lead; NULL: not wanted */
     int n_steps;      /* so many more entries may be looked at */
     int depth;        /* of parts that are being looked up */
@@ -21,19 +21,11 @@ struct lookup {
 /* How a lookup came to where it is. */
 struct way {
     int n_links;       /* symlinks so far */
+    size_t named;      /* the symlink that stood for the last part; 0: none did */
     bool has_wildcard; /* a part before was one: no symlink on the way is followed behind it */
-    size_t named;      /* the symlink that the path itself ends in; 0: none so far */
 };
 
 static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest, struct way way);
-
-static void found(struct lookup *lookup, size_t at, struct way way)
-{
-    const struct cob_context_match match = {at, way.named ? way.named : at};
-
-    if (lookup->entries)
-        g_array_append_val(lookup->entries, match);
-}
 
 /* A path as a pattern that matches it alone. The caller frees it. */
 static char *escape(const char *path)
@@ -81,14 +73,22 @@ static struct cob_error *follow_link(
 /* A symlink that a wildcard matched. Nobody named it, so that it leads nowhere would go unseen. */
 static struct cob_error *follow_match(struct lookup *lookup, size_t link, struct way way)
 {
-    unsigned n_before = lookup->entries ? lookup->entries->len : 0;
+    unsigned n_before = lookup->matches ? lookup->matches->len : 0;
     struct cob_error *err = follow_link(lookup, link, "", way);
 
-    if (!err && lookup->entries && lookup->entries->len == n_before)
+    if (!err && lookup->matches && lookup->matches->len == n_before)
         err = cob_fail(COB_NOT_FOUND, "symlink %s leads to %s: not found",
             context_path(lookup->context, link),
             lookup->context->texts->str + context_at(lookup->context, link)->target);
     return err;
+}
+
+static void note(struct lookup *lookup, size_t at, struct way way)
+{
+    const struct cob_context_match match = {at, way.named ? way.named : at};
+
+    if (lookup->matches)
+        g_array_append_val(lookup->matches, match);
 }
 
 /* One entry that matches a part of the path. */
@@ -97,17 +97,17 @@ static struct cob_error *arrive(struct lookup *lookup, size_t at, const char *re
     mode_t mode = context_at(lookup->context, at)->mode;
     bool is_last = rest[strspn(rest, "/")] == '\0';
 
+    if (S_ISLNK(mode) && is_last && way.named == 0)
+        way.named = at;
     if (S_ISLNK(mode) && way.has_wildcard && !is_last)
         return NULL;
-    if (S_ISLNK(mode) && is_last && !way.named)
-        way.named = at;
     if (S_ISLNK(mode) && way.has_wildcard && (lookup->flags & COB_CONTEXT_FOLLOW_LINKS))
         return follow_match(lookup, at, way);
     if (S_ISLNK(mode) && (!is_last || (lookup->flags & COB_CONTEXT_FOLLOW_LINKS)))
         return follow_link(lookup, at, rest, way);
     if (!is_last)
         return S_ISDIR(mode) ? look(lookup, at, rest, way) : NULL;
-    found(lookup, at, way);
+    note(lookup, at, way);
     return NULL;
 }
 
@@ -154,7 +154,7 @@ static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest
             break;
     }
     if (len == 0) {
-        found(lookup, at, way);
+        note(lookup, at, way);
         return NULL;
     }
     if (lookup->depth >= MAX_DEPTH)
@@ -166,34 +166,34 @@ static struct cob_error *look(struct lookup *lookup, size_t at, const char *rest
     return err;
 }
 
-static int compare_matches(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
     const struct cob_context_match *one = a, *other = b;
 
-    if (one->index != other->index)
-        return one->index > other->index ? 1 : -1;
     return (one->named > other->named) - (one->named < other->named);
 }
 
-static void sort_once(GArray *entries)
+/* A name leads to one entry only. */
+static void sort_once(GArray *matches)
 {
-    struct cob_context_match *matches = (void *)entries->data;
     unsigned n = 0;
 
-    g_array_sort(entries, compare_matches);
-    for (unsigned i = 0; i < entries->len; i++) {
-        if (n == 0 || compare_matches(&matches[n - 1], &matches[i]) != 0)
-            matches[n++] = matches[i];
+    g_array_sort(matches, by_name);
+    for (unsigned i = 0; i < matches->len; i++) {
+        struct cob_context_match *all = (struct cob_context_match *)(void *)matches->data;
+
+        if (n == 0 || all[n - 1].named != all[i].named)
+            all[n++] = all[i];
     }
-    g_array_set_size(entries, n);
+    g_array_set_size(matches, n);
 }
 
 struct cob_error *context_look_up(const struct cob_context *context, const char *pattern,
-    unsigned flags, GArray *ret_entries, GPtrArray *follow_paths)
+    unsigned flags, GArray *ret_matches, GPtrArray *follow_paths)
 {
     struct lookup lookup = {.context = context,
         .flags = flags,
-        .entries = ret_entries,
+        .matches = ret_matches,
         .paths = follow_paths,
         .n_steps = COB_LIMIT_LAYER_ENTRIES};
 
@@ -201,17 +201,17 @@ struct cob_error *context_look_up(const struct cob_context *context, const char 
         return cob_fail(COB_EXHAUSTED, "a path has %zu bytes, more than %d", strlen(pattern),
             COB_LIMIT_PATH_BYTES);
     COB_TRY(look(&lookup, 0, pattern, (struct way){0}));
-    if (ret_entries)
-        sort_once(ret_entries);
+    if (ret_matches)
+        sort_once(ret_matches);
     return NULL;
 }
 
 struct cob_error *cob_context_select(
-    struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_entries)
+    struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_matches)
 {
-    g_autoptr(GArray) entries = g_array_new(false, false, sizeof(struct cob_context_match));
+    g_autoptr(GArray) matches = g_array_new(false, false, sizeof(struct cob_context_match));
 
-    COB_TRY(context_look_up(context, pattern, flags, entries, NULL));
-    *ret_entries = g_steal_pointer(&entries);
+    COB_TRY(context_look_up(context, pattern, flags, matches, NULL));
+    *ret_matches = g_steal_pointer(&matches);
     return NULL;
 }

@@ -15,6 +15,10 @@
 
 #include "build/ops/ops_private.h"
 #include "util/fs.h"
+#include "util/tree.h"
+
+/* So much of a file is copied between two looks at the wish to stop. */
+#define COPY_BYTES (UINT64_C(64) << 20)
 
 /* A directory of the target that the copy is inside of. */
 struct level {
@@ -22,6 +26,7 @@ struct level {
     int lower_fd; /* in the layers below; -1: not there */
     size_t index; /* the entry it is a copy of */
     size_t end;   /* entries from here on are not below it */
+    gsize len;    /* of its path */
 };
 
 struct copier {
@@ -29,7 +34,32 @@ struct copier {
     const struct copy_rules *rules;
     size_t root;    /* the selected entry: filters see paths from it */
     GArray *levels; /* struct level; the first is the caller's */
+    GString *path;  /* of the level on top, in the root; "" is the root */
+    int root_fd;
 };
+
+/* A file that has several names. */
+struct file_key {
+    dev_t dev;
+    uint64_t inode;
+};
+
+static guint hash_key(gconstpointer key)
+{
+    return g_int64_hash(&((const struct file_key *)key)->inode);
+}
+
+static gboolean are_keys_equal(gconstpointer left, gconstpointer right)
+{
+    const struct file_key *one = left, *other = right;
+
+    return one->inode == other->inode && one->dev == other->dev;
+}
+
+GHashTable *cob_ops_copy_links_new(void)
+{
+    return g_hash_table_new_full(hash_key, are_keys_equal, g_free, g_free);
+}
 
 static struct level *top(const struct copier *copier)
 {
@@ -72,7 +102,7 @@ static struct cob_error *dress(struct copier *copier, size_t index, int fd)
     mode_t mode;
 
     COB_TRY(new_mode(rules, &entry, &mode));
-    if ((uid != 0 || gid != 0) && fchown(fd, uid, gid) < 0)
+    if (fchown(fd, uid, gid) < 0) /* also to 0:0: below a setgid directory it is another one */
         return cob_fail_errno(errno, "change the owner of %s to %u:%u", entry.path, uid, gid);
     if (fchmod(fd, mode) < 0)
         return cob_fail_errno(errno, "set the mode of %s", entry.path);
@@ -94,7 +124,7 @@ static struct cob_error *dress_by_name(struct copier *copier, size_t index, cons
     const struct timespec times[] = {time, time};
     int fd = top(copier)->fd;
 
-    if ((uid != 0 || gid != 0) && fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "change the owner of %s to %u:%u", entry.path, uid, gid);
     if (utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "set the times of %s", entry.path);
@@ -130,13 +160,11 @@ static struct cob_error *make_room(struct copier *copier, const char *name, cons
 
     COB_TRY(type_there(level, name, &type, &is_in_layer));
     if (S_ISDIR(type) && !copier->rules->is_replacing)
-        return cob_fail(
-            COB_INVALID, "cannot copy %s: cannot replace to directory %s with file", path, name);
+        return cob_fail(COB_INVALID, "cannot copy %s: cannot replace to directory %s/%s with file",
+            path, copier->path->str, name);
     if (!is_in_layer)
         return NULL;
-    if (unlinkat(level->fd, name, S_ISDIR(type) ? AT_REMOVEDIR : 0) < 0)
-        return cob_fail_errno(errno, "replace %s", name);
-    return NULL;
+    return cob_wrap(cob_tree_remove(level->fd, name), "replace %s/%s", copier->path->str, name);
 }
 
 /* --- one entry of each type --- */
@@ -160,7 +188,18 @@ static struct cob_error *create_file(
     return NULL;
 }
 
-static struct cob_error *copy_file(struct copier *copier, size_t index, const char *name)
+static struct cob_error *copy_bytes(
+    const struct copier *copier, uint64_t len, int src_fd, int dst_fd)
+{
+    for (uint64_t n; len > 0; len -= n) {
+        n = MIN(len, COPY_BYTES);
+        COB_TRY(cob_cancel_check(copier->rules->cancel));
+        COB_TRY(cob_fs_copy_bytes(src_fd, dst_fd, n));
+    }
+    return NULL;
+}
+
+static struct cob_error *copy_new_file(struct copier *copier, size_t index, const char *name)
 {
     struct cob_context_entry entry = cob_context_get(copier->from, index);
     cob_autoclose int src_fd = -1;
@@ -168,11 +207,35 @@ static struct cob_error *copy_file(struct copier *copier, size_t index, const ch
 
     COB_TRY(cob_context_open_file(copier->from, index, &src_fd));
     COB_TRY(create_file(copier, name, entry.path, &dst_fd));
-    COB_TRY(cob_wrap(cob_fs_copy_bytes(src_fd, dst_fd, entry.size), "%s", entry.path));
+    COB_TRY(cob_wrap(copy_bytes(copier, entry.size, src_fd, dst_fd), "%s", entry.path));
     COB_TRY(cob_context_check_file(copier->from, index, src_fd));
     COB_TRY(dress(copier, index, dst_fd));
     if (close(g_steal_fd(&dst_fd)) < 0)
         return cob_fail_errno(errno, "close %s", entry.path);
+    return NULL;
+}
+
+/* A file that was copied under another name becomes a link to that copy, as in fsutil.
+ * spec: fsutil copy/hardlink.go. */
+static struct cob_error *copy_file(struct copier *copier, size_t index, const char *name)
+{
+    struct cob_context_entry entry = cob_context_get(copier->from, index);
+    const struct file_key key = {entry.dev, entry.inode};
+    g_autofree char *path = g_strdup_printf("%s/%s", copier->path->str, name);
+
+    if (entry.n_links < 2)
+        return copy_new_file(copier, index, name);
+    const char *first = g_hash_table_lookup(copier->rules->links, &key);
+    if (first && strcmp(first, path) == 0)
+        return NULL;
+    if (first) {
+        COB_TRY(make_room(copier, name, entry.path));
+        if (linkat(copier->root_fd, first + 1, top(copier)->fd, name, 0) < 0)
+            return cob_fail_errno(errno, "link %s to %s", path, first);
+        return NULL;
+    }
+    COB_TRY(copy_new_file(copier, index, name));
+    g_hash_table_insert(copier->rules->links, g_memdup2(&key, sizeof(key)), g_steal_pointer(&path));
     return NULL;
 }
 
@@ -198,42 +261,69 @@ static struct cob_error *copy_special(struct copier *copier, size_t index, const
     return dress_by_name(copier, index, name);
 }
 
+/* Make a directory of the target, where there is none.
+ * ret_is_covering: what the layers below have in its place shows no more. */
+static struct cob_error *make_dir(
+    struct copier *copier, const char *name, const char *path, bool *ret_is_covering)
+{
+    struct level *level = top(copier);
+    bool is_in_layer = false;
+    mode_t type;
+
+    COB_TRY(type_there(level, name, &type, &is_in_layer));
+    if (type && !S_ISDIR(type) && !copier->rules->is_replacing)
+        return cob_fail(COB_INVALID, "cannot copy %s: cannot copy to non-directory: %s/%s", path,
+            copier->path->str, name);
+    *ret_is_covering = is_in_layer && !S_ISDIR(type); /* a file, or a whiteout */
+    if (*ret_is_covering && unlinkat(level->fd, name, 0) < 0)
+        return cob_fail_errno(errno, "replace %s/%s", copier->path->str, name);
+    if (mkdirat(level->fd, name, 0700) < 0 && errno != EEXIST)
+        return cob_fail_errno(errno, "make directory %s", path);
+    return NULL;
+}
+
 /* Go into a directory of the target, made if need be, and note that it is the copy of an entry. */
 static struct cob_error *enter_dir(struct copier *copier, size_t index, const char *name)
 {
     struct cob_context_entry entry = cob_context_get(copier->from, index);
     struct level *level = top(copier);
-    struct level next = {
-        .fd = -1, .lower_fd = -1, .index = index, .end = cob_context_end(copier->from, index)};
-    bool is_in_layer = false;
-    mode_t type;
+    cob_autoclose int fd = -1;
+    bool is_covering = false;
 
-    COB_TRY(type_there(level, name, &type, &is_in_layer));
-    if (type && !S_ISDIR(type))
-        return cob_fail(
-            COB_INVALID, "cannot copy %s: cannot copy to non-directory: %s", entry.path, name);
-    if (mkdirat(level->fd, name, 0700) < 0 && errno != EEXIST)
-        return cob_fail_errno(errno, "make directory %s", entry.path);
-    if (type && level->lower_fd >= 0)
+    COB_TRY(make_dir(copier, name, entry.path, &is_covering));
+    fd = openat(level->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return cob_fail_errno(errno, "open directory %s", entry.path);
+    if (is_covering && fsetxattr(fd, copier->rules->opaque_xattr, "y", 1, 0) < 0)
+        return cob_fail_errno(errno, "set xattr %s", copier->rules->opaque_xattr);
+    struct level next = {.fd = g_steal_fd(&fd),
+        .lower_fd = -1,
+        .index = index,
+        .end = cob_context_end(copier->from, index),
+        .len = copier->path->len + 1 + strlen(name)};
+    if (level->lower_fd >= 0 && !is_covering)
         next.lower_fd =
             openat(level->lower_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    next.fd = openat(level->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (next.fd < 0) {
-        cob_closep(&next.lower_fd);
-        return cob_fail_errno(errno, "open directory %s", entry.path);
-    }
+    g_string_append_printf(copier->path, "/%s", name);
     g_array_append_val(copier->levels, next);
     return NULL;
 }
 
-static struct cob_error *leave_dir(struct copier *copier)
+static void drop_level(struct copier *copier)
 {
     struct level *level = top(copier);
-    struct cob_error *err = dress(copier, level->index, level->fd);
 
     close(level->fd);
     cob_closep(&level->lower_fd);
     g_array_set_size(copier->levels, copier->levels->len - 1);
+    g_string_truncate(copier->path, top(copier)->len);
+}
+
+static struct cob_error *leave_dir(struct copier *copier)
+{
+    struct cob_error *err = dress(copier, top(copier)->index, top(copier)->fd);
+
+    drop_level(copier);
     return err;
 }
 
@@ -252,8 +342,8 @@ static struct cob_error *copy_by_type(struct copier *copier, size_t index, const
     case S_IFCHR:
     case S_IFIFO:
         return copy_special(copier, index, name);
-    default:
-        return cob_fail(COB_INVALID, "cannot copy %s: it is a socket", entry.path);
+    default: /* a socket of an image: no layer can hold it */
+        return NULL;
     }
 }
 
@@ -269,6 +359,21 @@ static bool is_wanted(const struct copier *copier, size_t index)
         return true;
     return cob_ops_copy_filter(
         copier->rules->filter, entry.path + skip + (skip > 0), S_ISDIR(entry.mode));
+}
+
+/* A directory that only gets what is in another one keeps what it is, but for its times.
+ * spec: fsutil copy/copy.go, copy(), restoreFileTimestamp. */
+static struct cob_error *set_times_of_target(struct copier *copier)
+{
+    struct cob_context_entry entry = cob_context_get(copier->from, copier->root);
+    const struct copy_rules *rules = copier->rules;
+    int64_t time_ns = rules->time_ns >= 0 ? rules->time_ns : entry.mtime_ns;
+    const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
+    const struct timespec times[] = {time, time};
+
+    if (futimens(top(copier)->fd, times) < 0)
+        return cob_fail_errno(errno, "set the times of %s/", copier->path->str);
+    return NULL;
 }
 
 /* first_name: what the selected entry is called in the target; NULL: it is the target itself. */
@@ -288,28 +393,30 @@ static struct cob_error *walk(struct copier *copier, const char *first_name)
     }
     while (copier->levels->len > 1)
         COB_TRY(leave_dir(copier));
-    return NULL;
+    return first_name ? NULL : set_times_of_target(copier);
 }
 
 struct cob_error *cob_ops_copy_entry(struct cob_context *from, size_t index,
     const struct copy_target *target, const char *name, const struct copy_rules *rules)
 {
-    const struct level first = {
-        .fd = target->fd, .lower_fd = target->lower_fd, .index = index, .end = SIZE_MAX};
+    const char *path = target->path[1] ? target->path : "";
+    const struct level first = {.fd = target->fd,
+        .lower_fd = target->lower_fd,
+        .index = index,
+        .end = SIZE_MAX,
+        .len = strlen(path)};
     struct copier copier = {.from = from,
         .rules = rules,
         .root = index,
-        .levels = g_array_new(FALSE, FALSE, sizeof(struct level))};
+        .levels = g_array_new(FALSE, FALSE, sizeof(struct level)),
+        .path = g_string_new(path),
+        .root_fd = target->root_fd};
 
     g_array_append_val(copier.levels, first);
     struct cob_error *err = walk(&copier, name);
-    while (copier.levels->len > 1) { /* after an error */
-        struct level *level = top(&copier);
-
-        close(level->fd);
-        cob_closep(&level->lower_fd);
-        g_array_set_size(copier.levels, copier.levels->len - 1);
-    }
+    while (copier.levels->len > 1) /* after an error */
+        drop_level(&copier);
     g_array_unref(copier.levels);
+    g_string_free(copier.path, TRUE);
     return err;
 }

@@ -35,10 +35,21 @@ static struct cob_error *set_times(int dir_fd, const char *name, int64_t time_ns
     return NULL;
 }
 
-/* What a walk made of directories gets the action's owner and time. */
-static struct cob_error *dress_made(
-    int root_fd, GArray *made, bool has_owner, const uid_t ids[2], int64_t time_ns)
+/* How a directory is made, with what is missing above it. */
+struct dir_wish {
+    const char *path;
+    const Pb__ChownOpt *owner;
+    int64_t time_ns;
+    int mode; /* -1: 0755 */
+};
+
+/* What a walk made of directories gets the action's owner, mode and time. */
+static struct cob_error *dress_made(int root_fd, GArray *made, const struct dir_wish *wish)
 {
+    uid_t ids[2] = {0, 0};
+    bool has_owner = false;
+
+    COB_TRY(cob_ops_owner(wish->owner, root_fd, &has_owner, &ids[0], &ids[1]));
     for (guint i = 0; i < made->len; i++) {
         const struct cob_rootfs_made *row = &g_array_index(made, struct cob_rootfs_made, i);
         cob_autoclose int fd = -1;
@@ -47,32 +58,23 @@ static struct cob_error *dress_made(
             root_fd, *row->parent ? row->parent + 1 : ".", O_RDONLY | O_DIRECTORY, 0, &fd));
         if (has_owner && fchownat(fd, row->name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
             return cob_fail_errno(errno, "change the owner of %s/%s", row->parent, row->name);
-        COB_TRY(set_times(fd, row->name, time_ns));
+        if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 07777, 0) < 0)
+            return cob_fail_errno(errno, "set the mode of %s/%s", row->parent, row->name);
+        COB_TRY(set_times(fd, row->name, wish->time_ns));
     }
     return NULL;
 }
 
-/* How a directory is made, with what is missing above it. */
-struct dir_wish {
-    const char *path;
-    const Pb__ChownOpt *owner;
-    int64_t time_ns;
-};
-
 /* ret_fd: O_PATH on the directory in the mount; ret_path: its way in the root. */
 static struct cob_error *make_dir(
-    int root_fd, const struct dir_wish *wish, int *ret_fd, char **ret_path, bool *ret_is_new)
+    int root_fd, const struct dir_wish *wish, int *ret_fd, char **ret_path)
 {
     g_autoptr(GArray) made = cob_rootfs_made_new();
     const struct cob_rootfs_walk walk = {
         .root_fd = root_fd, .path = wish->path, .wish = COB_ROOTFS_MAKE_DIR, .made = made};
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
 
-    COB_TRY(cob_ops_owner(wish->owner, root_fd, &has_owner, &ids[0], &ids[1]));
     COB_TRY(cob_rootfs_walk(&walk, ret_fd, ret_path));
-    *ret_is_new = made->len > 0;
-    return dress_made(root_fd, made, has_owner, ids, wish->time_ns);
+    return dress_made(root_fd, made, wish);
 }
 
 /* The directory above a path, and the last part of the path, less slashes at its end. */
@@ -118,10 +120,10 @@ static struct cob_error *open_parent(
 
 static struct cob_error *do_mkdir(int root_fd, const Pb__FileActionMkDir *action)
 {
-    const struct dir_wish wish = {action->path, action->owner, action->timestamp};
+    const struct dir_wish wish = {
+        action->path, action->owner, action->timestamp, action->mode & 07777};
     g_autofree char *path = NULL;
     cob_autoclose int fd = -1;
-    bool is_new = false;
 
     if (!action->makeparents) {
         g_autofree char *name = NULL;
@@ -129,14 +131,7 @@ static struct cob_error *do_mkdir(int root_fd, const Pb__FileActionMkDir *action
 
         COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_FIND, &parent_fd, &name));
     }
-    COB_TRY(make_dir(root_fd, &wish, &fd, &path, &is_new));
-    if (!is_new)
-        return NULL;
-    cob_autoclose int dir_fd = -1;
-    COB_TRY(cob_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
-    if (fchmod(dir_fd, (mode_t)action->mode & 07777) < 0)
-        return cob_fail_errno(errno, "set the mode of %s", action->path);
-    return NULL;
+    return make_dir(root_fd, &wish, &fd, &path);
 }
 
 static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *action)
@@ -211,8 +206,8 @@ static bool ends_with_slash(const char *path)
     return *path && path[strlen(path) - 1] == '/';
 }
 
-/* Is there a directory at the destination? */
-static bool is_dir_there(int root_fd, const char *path)
+/* What is at the destination? 0: nothing. */
+static mode_t type_of_dest(int root_fd, const char *path)
 {
     cob_autoclose int fd = -1;
     g_autofree char *real = NULL;
@@ -220,7 +215,7 @@ static bool is_dir_there(int root_fd, const char *path)
     g_autoptr(cob_error) err = cob_rootfs_walk(&walk, &fd, &real);
     struct stat st;
 
-    return !err && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+    return !err && fstat(fd, &st) == 0 ? st.st_mode & S_IFMT : 0;
 }
 
 /* Make overlayfs put a directory of the base into the draft, as it is. */
@@ -238,14 +233,16 @@ static struct cob_error *copy_up(int path_fd, const char *path)
 static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy_plan *plan)
 {
     const Pb__FileActionCopy *copy = plan->copy;
-    struct dir_wish wish = {copy->dest, copy->owner, copy->timestamp};
+    struct dir_wish wish = {
+        copy->dest, copy->owner, copy->timestamp, *copy->modestr ? -1 : copy->mode};
+    const mode_t type = type_of_dest(root_fd, copy->dest);
     g_autofree char *dir = NULL;
     g_autofree char *name = NULL;
     cob_autoclose int fd = -1;
-    bool is_new;
 
-    plan->is_dir =
-        takes_contents || ends_with_slash(copy->dest) || is_dir_there(root_fd, copy->dest);
+    if (takes_contents && type && !S_ISDIR(type))
+        return cob_fail(COB_INVALID, "cannot copy to non-directory: %s", copy->dest);
+    plan->is_dir = takes_contents || ends_with_slash(copy->dest) || S_ISDIR(type);
     split_path(copy->dest, &dir, &name);
     if (!plan->is_dir && (!*name || is_dots(name)))
         return cob_fail(COB_INVALID, "%s is not the name of a file", copy->dest);
@@ -253,7 +250,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
         wish.path = dir;
     COB_TRY(cob_ops_owner(
         copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
-    COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir, &is_new), "%s", copy->dest));
+    COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir), "%s", copy->dest));
     COB_TRY(copy_up(fd, copy->dest));
     if (!plan->is_dir)
         plan->name = g_steal_pointer(&name);
@@ -301,13 +298,12 @@ static struct cob_error *unpack_archive(
     cob_autoclose int dir_fd = -1;
     g_autofree char *path =
         plan->is_dir ? g_strdup(plan->dir) : g_strconcat(plan->dir, "/", plan->name, NULL);
-    const struct dir_wish wish = {path, plan->copy->owner, plan->copy->timestamp};
+    const struct dir_wish wish = {path, plan->copy->owner, plan->copy->timestamp, -1};
     g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
-    bool is_new;
 
     COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
-    COB_TRY(make_dir(root_fd, &wish, &path_fd, &real, &is_new));
+    COB_TRY(make_dir(root_fd, &wish, &path_fd, &real));
     COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
         .is_archive = true,
@@ -338,35 +334,36 @@ static struct cob_error *try_unpack(const struct place *place, const struct copy
     return cob_context_check_file(from, index, fd);
 }
 
-static struct cob_error *copy_one(const struct place *place, const Pb__FileActionCopy *copy,
-    struct cob_context *from, struct cob_context_match match, struct copy_filter *filter)
+/* Write what is planned, as `name` when the plan says none. */
+static struct cob_error *copy_as_planned(const struct place *place, const struct copy_plan *plan,
+    struct cob_context *from, size_t index, const char *name)
 {
-    const size_t index = match.index;
-    struct cob_context_entry entry = cob_context_get(from, index);
-    bool takes_contents = S_ISDIR(entry.mode) && copy->dircopycontents;
-    struct copy_plan plan = {.copy = copy,
-        .rules = {.mode = copy->mode,
-            .mode_text = *copy->modestr ? copy->modestr : NULL,
-            .time_ns = copy->timestamp,
-            .is_replacing = copy->alwaysreplaceexistingdestpaths,
-            .filter = filter->excluded ? filter : NULL,
-            .cancel = place->run->cancel}};
     cob_autoclose int fd = -1;
     cob_autoclose int lower_fd = -1;
     bool is_done = false;
+
+    COB_TRY(try_unpack(place, plan, from, index, &is_done));
+    if (is_done)
+        return NULL;
+    COB_TRY(open_target(place, plan->dir, &fd, &lower_fd));
+    const struct copy_target target = {.fd = fd,
+        .lower_fd = lower_fd,
+        .root_fd = cob_snapshot_draft_fd(place->draft),
+        .path = plan->dir};
+    return cob_ops_copy_entry(from, index, &target, plan->name ? plan->name : name, &plan->rules);
+}
+
+static struct cob_error *copy_one(const struct place *place, const struct copy_plan *wish,
+    struct cob_context *from, const struct cob_context_match *match)
+{
+    bool takes_contents =
+        S_ISDIR(cob_context_get(from, match->index).mode) && wish->copy->dircopycontents;
+    const char *name = takes_contents ? NULL : cob_context_get(from, match->named).name;
+    struct copy_plan plan = *wish;
     struct cob_error *err = plan_in_mount(place, takes_contents, &plan);
 
     if (!err)
-        err = try_unpack(place, &plan, from, index, &is_done);
-    if (!err && !is_done)
-        err = open_target(place, plan.dir, &fd, &lower_fd);
-    if (!err && !is_done) {
-        const struct copy_target target = {.fd = fd, .lower_fd = lower_fd};
-        struct cob_context_entry named = cob_context_get(from, match.named);
-        const char *name = takes_contents ? NULL : plan.name ? plan.name : named.name;
-
-        err = cob_ops_copy_entry(from, index, &target, name, &plan.rules);
-    }
+        err = copy_as_planned(place, &plan, from, match->index, name);
     copy_plan_done(&plan);
     return err;
 }
@@ -374,15 +371,25 @@ static struct cob_error *copy_one(const struct place *place, const Pb__FileActio
 static struct cob_error *copy_all(
     const struct place *place, const Pb__FileActionCopy *copy, struct op_tree *tree)
 {
-    g_autoptr(GArray) entries = NULL;
+    g_autoptr(GArray) matches = NULL;
+    g_autoptr(GHashTable) links = cob_ops_copy_links_new();
     struct copy_filter filter;
     struct cob_error *err = NULL;
 
-    COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
+    COB_TRY(cob_ops_copy_sources(tree, copy, &matches));
     COB_TRY(cob_ops_copy_filter_init(copy, &filter));
-    for (guint i = 0; i < entries->len && !err; i++)
-        err = copy_one(place, copy, tree->context,
-            g_array_index(entries, struct cob_context_match, i), &filter);
+    const struct copy_plan wish = {.copy = copy,
+        .rules = {.mode = copy->mode,
+            .mode_text = *copy->modestr ? copy->modestr : NULL,
+            .time_ns = copy->timestamp,
+            .is_replacing = copy->alwaysreplaceexistingdestpaths,
+            .filter = filter.excluded ? &filter : NULL,
+            .cancel = place->run->cancel,
+            .links = links,
+            .opaque_xattr = cob_snapshot_opaque_xattr(place->run->ops->config.store)}};
+    for (guint i = 0; i < matches->len && !err; i++)
+        err = copy_one(
+            place, &wish, tree->context, &g_array_index(matches, struct cob_context_match, i));
     cob_ops_copy_filter_done(&filter);
     return err;
 }
@@ -393,10 +400,10 @@ static struct cob_error *do_copy(
     const char *const paths[] = {copy->src, NULL};
     struct op_tree tree = {0};
 
-    if (input < 0 || input >= (int64_t)place->run->vertex->inputs->len)
+    if (input >= (int64_t)place->run->vertex->inputs->len)
         return cob_fail(COB_UNIMPLEMENTED, "copies from an earlier action are not supported yet");
-    struct cob_error *err =
-        cob_ops_tree_open(place->run->inputs[input], paths, place->run->cancel, &tree);
+    struct cob_error *err = cob_ops_tree_open(
+        input < 0 ? NULL : place->run->inputs[input], paths, place->run->cancel, &tree);
     if (!err)
         err = copy_all(place, copy, &tree);
     cob_ops_tree_done(&tree);

@@ -156,8 +156,10 @@ struct cob_error *cob_ops_tree_open(struct cob_solver_result *from, const char *
         *ret_tree = (struct op_tree){.context = context};
         return NULL;
     }
-    if (!snapshot)
-        return cob_fail(COB_NOT_FOUND, "nothing can be copied from an empty root file system");
+    if (!snapshot) {
+        *ret_tree = (struct op_tree){0};
+        return NULL;
+    }
     COB_TRY(cob_snapshot_mount(snapshot, &mount_fd));
     COB_TRY(cob_open_in_root(mount_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_context_request request = {.dir_fd = dir_fd, .paths = paths, .is_image = true};
@@ -200,42 +202,59 @@ bool cob_ops_copy_filter(void *data, const char *path, bool is_dir)
     return !filter->excluded || !cob_ignore_matches(filter->excluded, path);
 }
 
+/* What a path names in a tree; nothing in an empty one. */
+static struct cob_error *select_in(
+    struct op_tree *tree, const char *path, unsigned flags, GArray **ret_matches)
+{
+    if (tree->context)
+        return cob_context_select(tree->context, path, flags, ret_matches);
+    *ret_matches = g_array_new(FALSE, FALSE, sizeof(struct cob_context_match));
+    return NULL;
+}
+
 struct cob_error *cob_ops_copy_sources(
-    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries)
+    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_matches)
 {
     unsigned flags = (copy->allowwildcard ? COB_CONTEXT_WILDCARD : 0u) |
                      (copy->followsymlink ? COB_CONTEXT_FOLLOW_LINKS : 0u);
-    bool may_be_empty = copy->allowwildcard && copy->allowemptywildcard;
-    g_autoptr(GArray) entries = NULL;
+    bool is_wildcard = copy->allowwildcard && cob_wildcard_is_one(copy->src);
+    g_autoptr(GArray) matches = NULL;
 
-    COB_TRY(cob_context_select(tree->context, copy->src, flags, &entries));
-    if (entries->len == 0 && !(may_be_empty && cob_wildcard_is_one(copy->src)))
+    COB_TRY(select_in(tree, copy->src, flags, &matches));
+    if (matches->len == 0 && !(is_wildcard && copy->allowemptywildcard))
         return cob_fail(COB_NOT_FOUND, "\"%s\": not found", copy->src);
-    *ret_entries = g_steal_pointer(&entries);
+    *ret_matches = g_steal_pointer(&matches);
+    return NULL;
+}
+
+/* What a copy takes, and the names that it gives to files. */
+static struct cob_error *add_match(struct op_tree *tree, const struct cob_context_match *match,
+    struct copy_filter *filter, struct cob_cancel *cancel, struct cob_hasher *hasher)
+{
+    struct cob_context_entry named = cob_context_get(tree->context, match->named);
+    struct cob_sha256 sha;
+
+    if (match->named != match->index)
+        cob_hasher_update_text(hasher, named.name);
+    COB_TRY(cob_context_digest(tree->context, match->index,
+        filter->excluded ? cob_ops_copy_filter : NULL, filter, cancel, &sha));
+    cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
     return NULL;
 }
 
 static struct cob_error *add_copy(struct op_tree *tree, const Pb__FileActionCopy *copy,
     struct cob_cancel *cancel, struct cob_hasher *hasher)
 {
-    g_autoptr(GArray) entries = NULL;
+    g_autoptr(GArray) matches = NULL;
     struct copy_filter filter;
     struct cob_error *err = NULL;
 
-    COB_TRY(cob_ops_copy_sources(tree, copy, &entries));
+    COB_TRY(cob_ops_copy_sources(tree, copy, &matches));
     COB_TRY(cob_ops_copy_filter_init(copy, &filter));
-    for (guint i = 0; i < entries->len && !err; i++) {
-        struct cob_context_match match = g_array_index(entries, struct cob_context_match, i);
-        const char *name = cob_context_get(tree->context, match.named).name;
-        struct cob_sha256 sha;
-
-        if (match.named != match.index)
-            cob_hasher_update(hasher, name, strlen(name) + 1);
-        err = cob_context_digest(tree->context, match.index,
-            filter.excluded ? cob_ops_copy_filter : NULL, &filter, cancel, &sha);
-        if (!err)
-            cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
-    }
+    cob_hasher_update_number(hasher, matches->len);
+    for (guint i = 0; i < matches->len && !err; i++)
+        err = add_match(
+            tree, &g_array_index(matches, struct cob_context_match, i), &filter, cancel, hasher);
     cob_ops_copy_filter_done(&filter);
     return err;
 }
@@ -243,14 +262,16 @@ static struct cob_error *add_copy(struct op_tree *tree, const Pb__FileActionCopy
 static struct cob_error *add_selector(struct op_tree *tree, const char *selector,
     struct cob_cancel *cancel, struct cob_hasher *hasher)
 {
-    g_autoptr(GArray) entries = NULL;
+    g_autoptr(GArray) matches = NULL;
     struct cob_sha256 sha;
 
-    COB_TRY(cob_context_select(tree->context, selector, COB_CONTEXT_FOLLOW_LINKS, &entries));
-    if (entries->len == 0)
+    COB_TRY(select_in(tree, selector, COB_CONTEXT_FOLLOW_LINKS, &matches));
+    if (matches->len == 0 && (tree->context || strcmp(selector, "/") != 0))
         return cob_fail(COB_NOT_FOUND, "\"%s\": not found", selector);
+    if (matches->len == 0)
+        return NULL;
     COB_TRY(cob_context_digest(tree->context,
-        g_array_index(entries, struct cob_context_match, 0).index, NULL, NULL, cancel, &sha));
+        g_array_index(matches, struct cob_context_match, 0).index, NULL, NULL, cancel, &sha));
     cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
     return NULL;
 }
@@ -319,7 +340,8 @@ struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex
         err = add_all(&tree, vertex, input, cancel, hasher);
     cob_ops_tree_done(&tree);
     if (err)
-        return cob_wrap(err, "failed to compute cache key");
+        return cob_wrap(err, "failed to compute cache key: failed to calculate checksum of ref %s",
+            from ? from->id : "scratch");
     struct cob_sha256 sha = cob_hasher_finish(hasher);
     *ret_digest = cob_sha256_text(&sha);
     return NULL;

@@ -19,6 +19,7 @@ void cob_ops_mounts_done(struct step_mounts *mounts)
     g_clear_pointer(&mounts->mounts, g_array_unref);
     g_clear_pointer(&mounts->fds, g_array_unref); /* mounts of drafts go before the drafts */
     g_clear_pointer(&mounts->drafts, g_ptr_array_unref);
+    g_clear_pointer(&mounts->bound, g_ptr_array_unref);
     g_clear_pointer(&mounts->leases, g_ptr_array_unref);
     g_clear_pointer(&mounts->secrets, g_ptr_array_unref);
     g_clear_pointer(&mounts->env, g_ptr_array_unref);
@@ -30,6 +31,7 @@ static void mounts_init(struct step_mounts *mounts)
         .mounts = g_array_new(FALSE, FALSE, sizeof(struct cob_executor_mount)),
         .fds = g_array_new(FALSE, FALSE, sizeof(int)),
         .drafts = g_ptr_array_new_with_free_func((GDestroyNotify)cob_snapshot_draft_free),
+        .bound = g_ptr_array_new_with_free_func((GDestroyNotify)cob_ops_bound_tree_free),
         .leases = g_ptr_array_new_with_free_func((GDestroyNotify)cob_cachemount_release),
         .secrets = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref),
         .env = g_ptr_array_new_with_free_func(g_free),
@@ -37,15 +39,15 @@ static void mounts_init(struct step_mounts *mounts)
     g_array_set_clear_func(mounts->fds, close_fd);
 }
 
-/* fd: taken. */
-static void add_bind(struct step_mounts *mounts, const Pb__Mount *mount, int fd)
+/* fd: taken.  source: a path below it; NULL: itself. */
+static void add_bind(struct step_mounts *mounts, const Pb__Mount *mount, int fd, const char *source)
 {
     const struct cob_executor_mount bind = {
         .kind = COB_EXECUTOR_MOUNT_BIND,
         .target = mount->dest,
         .is_readonly = mount->readonly,
         .source_fd = fd,
-        .source = *mount->selector ? mount->selector : NULL,
+        .source = source,
     };
 
     g_array_append_val(mounts->fds, fd);
@@ -54,28 +56,86 @@ static void add_bind(struct step_mounts *mounts, const Pb__Mount *mount, int fd)
 
 /* --- bind --- */
 
-/* Copy what a step binds of the build context into a draft: ignored files stay out of its sight,
- * and what it writes there stays out of the user's directory. */
-static struct cob_error *copy_context(
-    const struct op_run *run, struct cob_context *context, struct cob_snapshot_draft *draft)
+void cob_ops_bound_tree_free(struct bound_tree *bound)
 {
-    const struct copy_target target = {.fd = cob_snapshot_draft_fd(draft), .lower_fd = -1};
-    const struct copy_rules rules = {.mode = -1, .time_ns = -1, .cancel = run->cancel};
+    if (!bound)
+        return;
+    cob_snapshot_draft_free(bound->draft);
+    g_free(bound);
+}
 
-    return cob_ops_copy_entry(context, 0, &target, NULL, &rules);
+/* Copy an entry of the build context into a draft: ignored files stay out of a step's sight, and
+ * what it writes there stays out of the user's directory. */
+static struct cob_error *copy_bound(const struct op_run *run, struct cob_context *context,
+    size_t index, struct bound_tree **ret_bound)
+{
+    struct cob_store *store = run->ops->config.store;
+    g_autoptr(GHashTable) links = cob_ops_copy_links_new();
+    g_autoptr(bound_tree) bound = g_new0(struct bound_tree, 1);
+
+    *bound = (struct bound_tree){.context = context, .index = index};
+    COB_TRY(cob_snapshot_draft_new(store, NULL, &bound->draft));
+    const struct copy_target target = {.fd = cob_snapshot_draft_fd(bound->draft),
+        .lower_fd = -1,
+        .root_fd = cob_snapshot_draft_fd(bound->draft),
+        .path = "/"};
+    const struct copy_rules rules = {.mode = -1,
+        .time_ns = -1,
+        .cancel = run->cancel,
+        .links = links,
+        .opaque_xattr = cob_snapshot_opaque_xattr(store)};
+    COB_TRY(cob_ops_copy_entry(context, index, &target, BOUND_NAME, &rules));
+    *ret_bound = g_steal_pointer(&bound);
+    return NULL;
+}
+
+/* One copy serves all steps that cannot write to it.  ret_bound: borrowed from the ops. */
+static struct cob_error *share_bound_locked(const struct op_run *run, struct cob_context *context,
+    size_t index, struct bound_tree **ret_bound)
+{
+    GPtrArray *all = run->ops->bound;
+
+    for (guint i = 0; i < all->len; i++) {
+        *ret_bound = g_ptr_array_index(all, i);
+        if ((*ret_bound)->context == context && (*ret_bound)->index == index)
+            return NULL;
+    }
+    COB_TRY(copy_bound(run, context, index, ret_bound));
+    g_ptr_array_add(all, *ret_bound);
+    return NULL;
+}
+
+static struct cob_error *find_bound(const struct op_run *run, const Pb__Mount *mount,
+    struct cob_context *context, struct step_mounts *mounts, struct bound_tree **ret_bound)
+{
+    const char *path = *mount->selector ? mount->selector : "/";
+    g_autoptr(GArray) matches = NULL;
+    struct cob_error *err;
+
+    COB_TRY(cob_context_select(context, path, COB_CONTEXT_FOLLOW_LINKS, &matches));
+    if (matches->len == 0)
+        return cob_fail(COB_NOT_FOUND, "\"%s\": not found", path);
+    size_t index = g_array_index(matches, struct cob_context_match, 0).index;
+    if (mount->readonly) {
+        g_mutex_lock(&run->ops->bound_lock);
+        err = share_bound_locked(run, context, index, ret_bound);
+        g_mutex_unlock(&run->ops->bound_lock);
+        return err;
+    }
+    COB_TRY(copy_bound(run, context, index, ret_bound));
+    g_ptr_array_add(mounts->bound, *ret_bound);
+    return NULL;
 }
 
 static struct cob_error *bind_context(const struct op_run *run, const Pb__Mount *mount,
     struct cob_context *context, struct step_mounts *mounts)
 {
-    g_autoptr(cob_snapshot_draft) draft = NULL;
+    struct bound_tree *bound = NULL;
     int fd = -1;
 
-    COB_TRY(cob_snapshot_draft_new(run->ops->config.store, NULL, &draft));
-    COB_TRY(copy_context(run, context, draft));
-    COB_TRY(cob_snapshot_draft_mount(draft, &fd));
-    g_ptr_array_add(mounts->drafts, g_steal_pointer(&draft));
-    add_bind(mounts, mount, fd);
+    COB_TRY(find_bound(run, mount, context, mounts, &bound));
+    COB_TRY(cob_open_beneath(cob_snapshot_draft_fd(bound->draft), BOUND_NAME, O_PATH, 0, &fd));
+    add_bind(mounts, mount, fd, NULL);
     return NULL;
 }
 
@@ -92,7 +152,7 @@ static struct cob_error *bind_snapshot(const struct op_run *run, const Pb__Mount
         COB_TRY(cob_snapshot_draft_mount(draft, &fd));
         g_ptr_array_add(mounts->drafts, g_steal_pointer(&draft));
     }
-    add_bind(mounts, mount, fd);
+    add_bind(mounts, mount, fd, *mount->selector ? mount->selector : NULL);
     return NULL;
 }
 

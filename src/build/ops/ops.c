@@ -94,6 +94,7 @@ struct cob_ops *cob_ops_new(const struct cob_ops_config *config)
     *ops = (struct cob_ops){
         .config = *config,
         .contexts = g_array_new(FALSE, FALSE, sizeof(struct open_context)),
+        .bound = g_ptr_array_new_with_free_func((GDestroyNotify)cob_ops_bound_tree_free),
         .table = {.arg = ops, .key = cob_ops_key, .content = cob_ops_content, .run = run_vertex},
     };
     return ops;
@@ -110,6 +111,8 @@ void cob_ops_free(struct cob_ops *ops)
         g_free(open->root);
     }
     g_array_unref(ops->contexts);
+    g_ptr_array_unref(ops->bound);
+    g_mutex_clear(&ops->bound_lock);
     g_mutex_clear(&ops->lock);
     g_free(ops);
 }

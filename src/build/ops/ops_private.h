@@ -20,11 +20,23 @@ struct open_context {
     struct cob_context *context;
 };
 
+/* A copy of a part of a context, for steps to bind. */
+struct bound_tree {
+    const struct cob_context *context;
+    size_t index;
+    struct cob_snapshot_draft *draft; /* has it as BOUND_NAME */
+};
+#define BOUND_NAME "bound"
+void cob_ops_bound_tree_free(struct bound_tree *bound);
+COB_AUTOPTR(bound_tree, cob_ops_bound_tree_free)
+
 struct cob_ops {
     struct cob_ops_config config;
     struct cob_solver_ops table;
-    GMutex lock;      /* guards contexts */
-    GArray *contexts; /* struct open_context, owned */
+    GMutex lock;       /* guards contexts */
+    GArray *contexts;  /* struct open_context, owned */
+    GMutex bound_lock; /* guards bound, also while a copy is made */
+    GPtrArray *bound;  /* struct bound_tree, owned: what steps bind of contexts, read-only */
 };
 
 /* A vertex that is being run. */
@@ -61,17 +73,18 @@ struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex
 
 /* A tree to copy from: a context as it is, or a snapshot, mounted and walked where `paths` say. */
 struct op_tree {
-    struct cob_context *context; /* borrowed from the result, or owned */
+    struct cob_context *context; /* borrowed from the result, or owned; NULL: scratch, empty */
     bool is_owned;
 };
 COB_RESULT struct cob_error *cob_ops_tree_open(struct cob_solver_result *from,
     const char *const *paths, struct cob_cancel *cancel, struct op_tree *ret_tree);
 void cob_ops_tree_done(struct op_tree *tree);
 
-/* The entries that a copy takes: `src` of the action.  ret_entries: struct cob_context_match.
+/* The entries that a copy takes: `src` of the action.
+ * ret_matches: GArray of struct cob_context_match; the caller's.
  * errors: COB_NOT_FOUND `"/x": not found`, in BuildKit's words. */
 COB_RESULT struct cob_error *cob_ops_copy_sources(
-    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_entries);
+    struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_matches);
 
 /* --exclude of a copy, for a digest or a walk. */
 struct copy_filter {
@@ -103,6 +116,7 @@ struct step_mounts {
     GArray *mounts;     /* struct cob_executor_mount, sorted by target */
     GArray *fds;        /* int, owned: what they are mounted from */
     GPtrArray *drafts;  /* struct cob_snapshot_draft, owned: where dropped writes go */
+    GPtrArray *bound;   /* struct bound_tree, owned: those that the step may write to */
     GPtrArray *leases;  /* struct cob_cachemount_lease, owned */
     GPtrArray *secrets; /* GBytes, owned */
     GPtrArray *env;     /* char *, owned: NAME=value of secrets, to be added */
@@ -130,12 +144,19 @@ struct copy_rules {
     bool is_replacing;     /* what is there and of another type */
     struct copy_filter *filter;
     struct cob_cancel *cancel;
+    GHashTable *links; /* cob_ops_copy_links_new(); hard links among all copies with it are kept */
+    const char *opaque_xattr;
 };
+
+/* Where files with several names were copied to. */
+GHashTable *cob_ops_copy_links_new(void);
 
 /* A directory of a layer that is being written, and what lies below it. */
 struct copy_target {
-    int fd;       /* in the layer: O_RDONLY|O_DIRECTORY; borrowed */
-    int lower_fd; /* the same directory in the layers below, O_PATH; -1: not there. Borrowed */
+    int fd;           /* in the layer: O_RDONLY|O_DIRECTORY; borrowed */
+    int lower_fd;     /* the same directory in the layers below, O_PATH; -1: not there. Borrowed */
+    int root_fd;      /* of the layer, as fd */
+    const char *path; /* of the directory in the root: "/a/b", "/" */
 };
 
 /* Copy entry `index` of a tree, with all below it, as `name` in the target. A NULL name: only what

@@ -111,7 +111,6 @@ static char *list(const struct cob_context *context)
     return g_string_free(out, false);
 }
 
-/* The paths of what is selected; "path=name" when the copy is to have a symlink's name. */
 static char *selected(struct cob_context *context, const char *pattern, unsigned flags)
 {
     g_autoptr(GArray) entries = NULL;
@@ -119,12 +118,11 @@ static char *selected(struct cob_context *context, const char *pattern, unsigned
 
     CHECK_OK(cob_context_select(context, pattern, flags, &entries));
     for (unsigned i = 0; entries && i < entries->len; i++) {
-        struct cob_context_match match = g_array_index(entries, struct cob_context_match, i);
-        const char *path = cob_context_get(context, match.index).path;
+        const char *path =
+            cob_context_get(context, g_array_index(entries, struct cob_context_match, i).index)
+                .path;
 
         g_string_append_printf(out, "%s%s", i ? " " : "", *path ? path : "(root)");
-        if (match.named != match.index)
-            g_string_append_printf(out, "=%s", cob_context_get(context, match.named).name);
     }
     return g_string_free(out, false);
 }
@@ -229,11 +227,11 @@ static const struct {
     {"src/../docs/./a.md", 0, "docs/a.md"}, {"docs/*.md", 0, ""},
     {"docs/*.md", COB_CONTEXT_WILDCARD, "docs/a.md docs/b.md"},
     {"*/*.[a-m]*", COB_CONTEXT_WILDCARD, "docs/a.md docs/b.md src/main.go"}, {"link", 0, "link"},
-    {"link", COB_CONTEXT_FOLLOW_LINKS, "src/lib=link"}, {"link/lib.go", 0, "src/lib/lib.go"},
+    {"link", COB_CONTEXT_FOLLOW_LINKS, "src/lib"}, {"link/lib.go", 0, "src/lib/lib.go"},
     {"link/../lib.txt", 0, "src/lib.txt"}, {"link/*", COB_CONTEXT_WILDCARD, "src/lib/lib.go"},
     {"l*k/*", COB_CONTEXT_WILDCARD, ""},
-    {"a*", COB_CONTEXT_WILDCARD | COB_CONTEXT_FOLLOW_LINKS, "docs/a.md=abs"},
-    {"abs", COB_CONTEXT_FOLLOW_LINKS, "docs/a.md=abs"}, {"up", COB_CONTEXT_FOLLOW_LINKS, "docs=up"},
+    {"a*", COB_CONTEXT_WILDCARD | COB_CONTEXT_FOLLOW_LINKS, "docs/a.md"},
+    {"abs", COB_CONTEXT_FOLLOW_LINKS, "docs/a.md"}, {"up", COB_CONTEXT_FOLLOW_LINKS, "docs"},
     {"out", 0, "out"}, {"out", COB_CONTEXT_FOLLOW_LINKS, ""}, /* looked for within, and not there */
 };
 
