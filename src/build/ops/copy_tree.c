@@ -256,9 +256,12 @@ static struct cob_error *copy_special(struct copier *copier, size_t index, const
 
     COB_TRY(new_mode(copier->rules, &entry, &mode));
     COB_TRY(make_room(copier, name, entry.path));
-    if (mknodat(top(copier)->fd, name, (entry.mode & S_IFMT) | mode, entry.rdev) < 0)
+    if (mknodat(top(copier)->fd, name, (entry.mode & S_IFMT) | 0600, entry.rdev) < 0)
         return cob_fail_errno(errno, "make device %s", entry.path);
-    return dress_by_name(copier, index, name);
+    COB_TRY(dress_by_name(copier, index, name));
+    if (fchmodat(top(copier)->fd, name, mode, 0) < 0) /* mknod(2) minds the umask */
+        return cob_fail_errno(errno, "set the mode of %s", entry.path);
+    return NULL;
 }
 
 /* Make a directory of the target, where there is none.

@@ -2,7 +2,7 @@
 /*
  *     mode   = clause { "," clause }
  *     clause = { "u" | "g" | "o" | "a" } action { action }
- *     action = ( "+" | "-" | "=" ) { "r" | "w" | "x" | "X" | "s" | "t" }
+ *     action = ( "+" | "-" | "=" ) { "r" | "w" | "x" | "X" | "s" | "t" | "u" | "g" | "o" }
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -28,7 +28,8 @@ static mode_t read_who(const char **at)
     }
 }
 
-/* The bits of permission letters, for all users. X is x where something is executable already. */
+/* The bits of permission letters, for all users. X is x where something is executable already; u, g
+ * and o are what these users may do. */
 static mode_t read_permissions(const char **at, mode_t mode, bool is_dir)
 {
     mode_t bits = 0;
@@ -46,6 +47,12 @@ static mode_t read_permissions(const char **at, mode_t mode, bool is_dir)
             bits |= S_ISUID | S_ISGID;
         else if (**at == 't')
             bits |= S_ISVTX;
+        else if (**at == 'u')
+            bits |= (mode >> 6 & 7) * 0111;
+        else if (**at == 'g')
+            bits |= (mode >> 3 & 7) * 0111;
+        else if (**at == 'o')
+            bits |= (mode & 7) * 0111;
         else
             return bits;
     }
@@ -70,7 +77,7 @@ struct cob_error *cob_ops_mode_apply(const char *text, mode_t mode, bool is_dir,
             mode_t bits = read_permissions(&at, mode, is_dir) & who;
 
             if (what == '=')
-                mode &= ~(who & 0777);
+                mode &= ~(who & 06777);
             mode = what == '-' ? mode & ~bits : mode | bits;
         }
         if (*at == '\0') {

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --chmod in letters, as chmod(1) has it. */
+#include <sys/stat.h>
+
+#include "build/ops/ops_private.h"
+#include "check.h"
+
+static void test_modes(void)
+{
+    static const struct {
+        const char *text;
+        mode_t mode;
+        bool is_dir;
+        mode_t want;
+    } rows[] = {
+        {"u+x", 0644, false, 0744},
+        {"+x", 0644, false, 0755},
+        {"a=r", 0777, false, 0444},
+        {"=", 0777, false, 0},
+        {"go-rwx", 0755, false, 0700},
+        {"u=rwX,go=rX", 0600, false, 0644},
+        {"u=rwX,go=rX", 0600, true, 0755},
+        {"u=rwX,go=rX", 0611, false, 0755},
+        {"ug+s", 0755, false, 06755},
+        {"u+s", 0755, false, 04755},
+        {"g+s", 0755, true, 02755},
+        {"o+s", 0755, false, 0755},
+        {"+t", 0777, true, 01777},
+        {"-t", 01777, true, 0777},
+        {"u-s", 06755, false, 02755},
+        {"u=rx", 04755, false, 0555},
+        {"g=rx", 02755, false, 0755},
+        {"u+r-w+x", 0200, false, 0500},
+        {"u=", 0777, false, 0077},
+        {"u=r,u+w,g=", 0070, false, 0600},
+        {"g=u", 0741, false, 0771},
+        {"o=g", 0750, false, 0755},
+        {"go=u-w", 0700, false, 0755},
+        {"ugo+r", 0, false, 0444},
+        {"uu+x", 0, false, 0100},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        mode_t got = 0;
+
+        CHECK_OK(cob_ops_mode_apply(rows[i].text, rows[i].mode, rows[i].is_dir, &got));
+        g_assert_cmphex(got, ==, rows[i].want);
+        check_row(got == rows[i].want, i, rows[i].text);
+    }
+}
+
+static void test_nonsense(void)
+{
+    static const char *const rows[] = {"", "u", "rwx", "u+q", "u+x,", ",u+x", "u+x g+x", "8"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        mode_t got = 0;
+        struct cob_error *err = cob_ops_mode_apply(rows[i], 0644, false, &got);
+
+        check_row(err != NULL, i, rows[i]);
+        CHECK_ERROR(err, COB_INVALID, "invalid --chmod=*: at \"*\"");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    check_init(&argc, &argv);
+    g_test_add_func("/file-mode/modes", test_modes);
+    g_test_add_func("/file-mode/nonsense", test_nonsense);
+    return g_test_run();
+}
