@@ -7,10 +7,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* So many directories of a walk are open at a time; those above them are found again by "..", so
+ * that a tree that somebody made very deep costs no more descriptors than another. */
+#define MAX_OPEN 64
+
 /* A directory that the walk is inside of. */
 struct level {
-    DIR *dir;
+    DIR *dir;   /* NULL: closed for now */
     char *name; /* in its parent */
+    dev_t dev;
+    ino_t ino;
+    long at; /* how far it was read when it was closed */
 };
 
 static void level_free(struct level *level)
@@ -36,16 +43,38 @@ static int open_dir(int dir_fd, const char *name)
     return fd;
 }
 
+/* Close the one that has been open longest, unless it rests already: a walk comes up again. */
+static void rest(const GPtrArray *levels)
+{
+    struct level *level =
+        levels->len >= MAX_OPEN ? g_ptr_array_index(levels, levels->len - MAX_OPEN) : NULL;
+
+    if (!level || !level->dir)
+        return;
+    level->at = telldir(level->dir);
+    closedir(g_steal_pointer(&level->dir));
+}
+
 /* Go down into a directory.  ret: false when it is none, or gone; errno says which. */
 static bool push(GPtrArray *levels, int dir_fd, const char *name)
 {
+    g_autofree char *own_name = g_strdup(name); /* rest() may free the entry it comes from */
     int fd = open_dir(dir_fd, name);
+    struct stat st;
 
     if (fd < 0)
         return false;
+    if (fstat(fd, &st) < 0) {
+        close(fd);
+        return false;
+    }
     struct level *level = g_new(struct level, 1);
-    *level = (struct level){.dir = fdopendir(fd), .name = g_strdup(name)};
+    *level = (struct level){.dir = fdopendir(fd),
+        .name = g_steal_pointer(&own_name),
+        .dev = st.st_dev,
+        .ino = st.st_ino};
     g_assert(level->dir != NULL);
+    rest(levels);
     g_ptr_array_add(levels, level);
     return true;
 }
@@ -53,6 +82,32 @@ static bool push(GPtrArray *levels, int dir_fd, const char *name)
 static struct level *top(const GPtrArray *levels)
 {
     return levels->len ? g_ptr_array_index(levels, levels->len - 1) : NULL;
+}
+
+/* Leave the directory on top, and open again the one above it if it rests. It must be the one that
+ * was left: nobody but us moves things here, and if somebody does, we stop.
+ * is_resumed: read on from where it was; else anew, as is right where all that was read is gone. */
+static struct cob_error *pop(GPtrArray *levels, bool is_resumed)
+{
+    struct level *above = levels->len > 1 ? g_ptr_array_index(levels, levels->len - 2) : NULL;
+    struct stat st;
+
+    if (above && !above->dir) {
+        int fd = openat(dirfd(top(levels)->dir), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (fd < 0)
+            return cob_fail_errno(errno, "open directory %s", above->name);
+        if (fstat(fd, &st) < 0 || st.st_ino != above->ino || st.st_dev != above->dev) {
+            close(fd);
+            return cob_fail(COB_ABORTED, "directory %s was moved", above->name);
+        }
+        above->dir = fdopendir(fd);
+        g_assert(above->dir != NULL);
+        if (is_resumed)
+            seekdir(above->dir, above->at);
+    }
+    g_ptr_array_set_size(levels, (gint)levels->len - 1);
+    return NULL;
 }
 
 static const struct dirent *next_entry(const struct level *level)
@@ -92,7 +147,7 @@ struct cob_error *cob_tree_remove(int dir_fd, const char *name)
             continue;
         }
         g_autofree char *done = g_strdup(top(levels)->name);
-        g_ptr_array_set_size(levels, (gint)levels->len - 1);
+        COB_TRY(pop(levels, false));
         int parent_fd = top(levels) ? dirfd(top(levels)->dir) : dir_fd;
         if (unlinkat(parent_fd, done, AT_REMOVEDIR) < 0 && errno != ENOENT)
             return cob_fail_errno(errno, "remove directory %s", done);

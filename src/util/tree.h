@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whole directory trees of ours: removed, and measured. Nothing here follows a symlink or leaves
- * the tree, and depth costs memory, never stack.
+ * the tree, and depth costs a little memory, never stack or descriptors.
  */
 #pragma once
 

@@ -16,9 +16,14 @@
 #define ENTRIES_BYTES 65536
 #define SECTOR_BYTES 512
 
+/* So many directories of a walk are open at a time; those above them are found again by "..". */
+#define MAX_OPEN 64
+
 /* A directory that the walk is inside of. */
 struct level {
-    int fd;
+    int fd; /* -1: closed for now */
+    dev_t dev;
+    ino_t ino;
     uint64_t path;   /* the hash of its path in the tree */
     guint n_waiting; /* how many waited when it was entered: those behind are its own */
 };
@@ -43,7 +48,7 @@ static void level_clear(void *data)
 {
     const struct level *level = data;
 
-    close(level->fd);
+    cob_closep(&level->fd);
 }
 
 static struct tree_walk *walk_new(void)
@@ -178,6 +183,50 @@ static struct cob_error *measure_entries(struct tree_walk *walk, int fd, uint64_
     return NULL;
 }
 
+static struct level *level_at(const struct tree_walk *walk, guint number)
+{
+    return &g_array_index(walk->levels, struct level, number);
+}
+
+/* Go on in a directory, and close the one that has been open longest: a walk comes up again. */
+static struct cob_error *push(struct tree_walk *walk, int fd, uint64_t path)
+{
+    struct level level = {.fd = fd, .path = path, .n_waiting = walk->waiting->len};
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        close(fd);
+        return cob_fail_errno(errno, "stat a directory");
+    }
+    level.dev = st.st_dev, level.ino = st.st_ino;
+    g_array_append_val(walk->levels, level);
+    if (walk->levels->len > MAX_OPEN) {
+        struct level *oldest = level_at(walk, walk->levels->len - 1 - MAX_OPEN);
+
+        cob_closep(&oldest->fd);
+        oldest->fd = -1;
+    }
+    return NULL;
+}
+
+/* Leave the innermost directory for the one above it, opened again if need be. */
+static struct cob_error *pop(struct tree_walk *walk)
+{
+    guint last = walk->levels->len - 1;
+    struct level *above = last > 0 ? level_at(walk, last - 1) : NULL;
+    struct stat st;
+
+    if (above && above->fd < 0) {
+        above->fd = openat(level_at(walk, last)->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (above->fd < 0 || fstat(above->fd, &st) < 0)
+            return cob_fail_errno(errno, "open directory ..");
+        if (st.st_dev != above->dev || st.st_ino != above->ino)
+            return cob_fail(COB_ABORTED, "a directory was moved while it was measured");
+    }
+    g_array_set_size(walk->levels, last);
+    return NULL;
+}
+
 /* Take the last one that waits, and count what is in it. */
 static struct cob_error *enter(struct tree_walk *walk, int dir_fd)
 {
@@ -192,8 +241,7 @@ static struct cob_error *enter(struct tree_walk *walk, int dir_fd)
     g_array_set_size(walk->waiting, walk->waiting->len - 1);
     if (fd < 0)
         return NULL;
-    const struct level level = {.fd = fd, .path = next.path, .n_waiting = walk->waiting->len};
-    g_array_append_val(walk->levels, level);
+    COB_TRY(push(walk, fd, next.path));
     return measure_entries(walk, fd, next.path);
 }
 
@@ -205,12 +253,12 @@ struct cob_error *cob_tree_measure(int dir_fd, const char *name, struct cob_tree
     if (walk->waiting->len > 0)
         COB_TRY(enter(walk, dir_fd));
     while (walk->levels->len > 0) {
-        const struct level *top = &g_array_index(walk->levels, struct level, walk->levels->len - 1);
+        const struct level *top = level_at(walk, walk->levels->len - 1);
 
         if (walk->waiting->len > top->n_waiting)
             COB_TRY(enter(walk, top->fd));
         else
-            g_array_set_size(walk->levels, walk->levels->len - 1);
+            COB_TRY(pop(walk));
     }
     *ret_usage = walk->usage;
     return NULL;
