@@ -11,12 +11,19 @@
  * up on the way. */
 COB_RESULT struct cob_error *cob_tree_remove(int dir_fd, const char *name);
 
-/* How much a tree holds. */
+/*
+ * How much a tree holds, and a mark of what it is. The fingerprint is the sum, over all entries, of
+ * a hash of: path in the tree, type and mode, owner, size, time of change, device number, target of
+ * a symlink, and whether a file has holes. No content, no extended attributes; the tree's own name
+ * and the order of directories do not matter. It tells accidents, not forgers.
+ */
 struct cob_tree_usage {
     uint64_t size_bytes; /* allocated on disk; a file with several names counts once */
     uint64_t n_inodes;
+    uint64_t n_entries; /* names, the tree's own one included */
+    uint64_t fingerprint;
 };
 
-/* Measure `name` and all below it; what vanishes meanwhile is passed over. */
+/* Measure `name` and all below it, in one walk; what vanishes meanwhile is passed over. */
 COB_RESULT struct cob_error *cob_tree_measure(
     int dir_fd, const char *name, struct cob_tree_usage *ret_usage);

@@ -84,6 +84,7 @@ teardown() { cob_teardown; }
     expect_line 'other.example/two +v3 +[0-9a-f]{12} +.*'
     run "$COB" rmi one
     expect_status 0
+    expect_equal "$output" 'Untagged: one:latest'
     run "$COB" images
     refuse_output 'one '
     expect_line 'other.example/two +v3 +.*'
@@ -104,6 +105,86 @@ teardown() { cob_teardown; }
     expect_status 0
     run "$COB" images -q
     expect_equal "$output" ''
+}
+
+@test "images: an image that lost its name is <none>, and rmi takes it by its id" {
+    local first
+    for text in 1 2; do
+        echo "$text" >f
+        printf 'FROM scratch\nCOPY f /\n' >Dockerfile
+        build_ok -t same .
+        [ "$text" = 2 ] || first=$("$COB" images -q)
+    done
+    run "$COB" images
+    expect_line "<none> +<none> +$first +.*"
+    expect_line 'same +latest +.*'
+    run "$COB" rmi "$first"
+    expect_status 0
+    expect_line "Deleted: sha256:$first[0-9a-f]{52}"
+    run "$COB" images
+    refuse_output '<none>'
+    expect_line 'same +latest +.*'
+}
+
+@test "rmi: an id with several names is an error without --force" {
+    local id
+    echo hello >f
+    printf 'FROM scratch\nCOPY f /\n' >Dockerfile
+    build_ok -t one -t two:v2 .
+    id=$("$COB" images -q --no-trunc one)
+    run "$COB" rmi "$id"
+    expect_status 1
+    expect_output 'has 2 names' 'with --force'
+    run "$COB" rmi "${id#sha256:}" --force
+    expect_status 0
+    expect_line 'Untagged: one:latest'
+    expect_line 'Untagged: two:v2'
+    run "$COB" rmi "$id"
+    expect_status 1
+    expect_output "no such image: $id"
+}
+
+@test "du: a cache mount is a record of its own" {
+    busybox_image
+    printf 'FROM busybox\nRUN --mount=type=cache,id=go-mod,target=/c head -c 2000000 /dev/urandom >/c/f\n' >Dockerfile
+    build_ok .
+    run "$COB" du
+    expect_line '[0-9a-f]{12}-0\* +true +2(\.[0-9]+)?MB +.*'
+    run "$COB" du --verbose
+    expect_line 'Type: +regular'
+    expect_line 'Type: +exec.cachemount'
+    expect_line 'Description: +cached mount .*with id "go-mod"'
+    expect_line 'Mutable: +true'
+}
+
+@test "du: a build that finds everything done counts as one use of each layer" {
+    echo hello >f
+    printf 'FROM scratch\nCOPY f /a\nCOPY f /b\n' >Dockerfile
+    build_ok -t x .
+    build_ok -t x .
+    build_ok -t x .
+    run "$COB" du --verbose
+    expect_equal "$(grep -c '^Usage count: *2$' <<<"$output")" 2 'layers that were used twice'
+}
+
+@test "run: a step and a container get 1024 open files, however many cob may have" {
+    busybox_image
+    printf 'FROM busybox\nRUN echo "soft $(ulimit -Sn)"\n' >Dockerfile
+    (ulimit -Sn 256 && "$COB" build --progress=plain . 2>&1) >"$T/log"
+    run cat "$T/log"
+    expect_output 'soft 1024'
+}
+
+@test "a database that was damaged is told of, and the build goes on" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    build_ok -t x .
+    for file in "$COB_ROOT"/cob.db*; do
+        as_store_owner sh -c 'echo noise >"$1"' sh "$file"
+    done
+    build_ok -t x .
+    expect_output 'WARNING: the database of the store' 'is now cob.db.corrupt-'
+    build_ok -t x .
+    refuse_output WARNING
 }
 
 @test "du: says what is there, and sums it up" {

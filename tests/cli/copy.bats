@@ -38,14 +38,34 @@ two files|COPY one.txt two.txt /d/|d/,d/one.txt,d/two.txt
 folder's content|COPY dir /d|d/,d/empty/,d/in.txt,d/link -> in.txt,d/sub/,d/sub/deep.txt
 wildcard|COPY *.txt /d/|d/,d/one.txt,d/two.txt
 wildcard with ?|COPY on?.txt /d/|d/,d/one.txt
-wildcard over folders|COPY dir/* /d/|d/,d/deep.txt,d/in.txt,d/link -> in.txt
+wildcard over folders and links|COPY dir/* /d/|d/,d/deep.txt,d/in.txt,d/link
+link, named as the link|COPY dir/link /d/|d/,d/link
 JSON form|COPY ["one.txt", "/a b/"]|a b/,a b/one.txt
 below a folder|COPY dir/sub/deep.txt /|deep.txt
 dot segments|COPY ./dir/../one.txt /|one.txt
 exclude|COPY --exclude=*.txt dir /d|d/,d/empty/,d/link -> in.txt,d/sub/,d/sub/deep.txt
-heredoc|COPY <<A /f\nhello\nA|f
 END
     [ "$failed" -eq 0 ]
+}
+
+@test "copy: heredocs, expanded and as they are" {
+    dockerfile <<'END'
+FROM scratch
+ARG WHO=you
+COPY <<one <<'two' /d/
+hello $WHO
+one
+hello $WHO
+two
+COPY <<-EOT /indented
+	no tab
+	EOT
+END
+    build_ok -o "type=local,dest=$T/out" .
+    expect_file "$T/out/d/one" 'hello you'
+    # shellcheck disable=SC2016
+    expect_file "$T/out/d/two" 'hello $WHO'
+    expect_file "$T/out/indented" 'no tab'
 }
 
 @test "copy: modes are kept, owners are root" {

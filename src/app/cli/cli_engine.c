@@ -6,17 +6,32 @@
 #include "build/userns/userns.h"
 #include "util/text.h"
 
+static void warn(const char *text)
+{
+    g_autofree char *visible = cob_text_visible(text);
+
+    fprintf(stderr, "WARNING: %s\n", visible);
+}
+
 /* Another user than root becomes root of a namespace of his own: a store has files of many ids. */
 static struct cob_error *enter_as_user(void)
 {
     g_autofree char *notice = NULL;
 
     COB_TRY(cob_userns_enter(&notice));
-    if (notice) {
-        g_autofree char *visible = cob_text_visible(notice);
+    if (notice)
+        warn(notice);
+    return NULL;
+}
 
-        fprintf(stderr, "WARNING: %s\n", visible);
-    }
+static struct cob_error *open_engine(struct cob_engine **ret_engine)
+{
+    g_autofree char *warning = NULL;
+
+    COB_TRY(cob_engine_open(NULL, ret_engine));
+    warning = cob_store_warning(cob_engine_store(*ret_engine));
+    if (warning)
+        warn(warning);
     return NULL;
 }
 
@@ -24,7 +39,7 @@ struct cob_error *cli_engine_open(struct cob_engine **ret_engine)
 {
     if (geteuid() != 0)
         COB_TRY(enter_as_user());
-    return cob_engine_open(NULL, ret_engine);
+    return open_engine(ret_engine);
 }
 
 struct cob_error *cli_engine_open_to_mount(struct cob_engine **ret_engine)
@@ -33,7 +48,7 @@ struct cob_error *cli_engine_open_to_mount(struct cob_engine **ret_engine)
         COB_TRY(enter_as_user());
     else
         COB_TRY(cob_userns_enter_mounts());
-    return cob_engine_open(NULL, ret_engine);
+    return open_engine(ret_engine);
 }
 
 struct cob_error *cli_progress_new(const struct cli_call *call, struct cob_progress **ret_progress)

@@ -21,11 +21,16 @@ static char *shown_id(const char *digest, bool is_whole)
     return is_whole || !colon ? g_strdup(digest) : g_strndup(colon + 1, SHORT_ID);
 }
 
-/* Split "docker.io/library/hello:1" into "hello" and "1", as docker shows it. */
+/* Split "docker.io/library/hello:1" into "hello" and "1", as docker shows it.  name: NULL: lost. */
 static void split_name(const char *name, char **ret_repository, char **ret_tag)
 {
     const char *slash, *colon;
 
+    if (!name) {
+        *ret_repository = g_strdup("<none>");
+        *ret_tag = g_strdup("<none>");
+        return;
+    }
     if (g_str_has_prefix(name, "docker.io/library/"))
         name += strlen("docker.io/library/");
     else if (g_str_has_prefix(name, "docker.io/"))

@@ -232,9 +232,12 @@ struct cob_error *cob_context_check_file(struct cob_context *context, size_t ind
 
 /* ---- xattrs ---- */
 
+/* What begins with user.overlay. is overlayfs's own where cob is not root: a copy of it would hide
+ * files of the layers below. */
 static bool is_kept(const char *name)
 {
-    return g_str_has_prefix(name, "user.") || strcmp(name, "security.capability") == 0;
+    return strcmp(name, "security.capability") == 0 ||
+           (g_str_has_prefix(name, "user.") && !g_str_has_prefix(name, "user.overlay."));
 }
 
 static int by_text(const void *a, const void *b)

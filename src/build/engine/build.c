@@ -16,6 +16,7 @@ struct building {
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
     struct frontend frontend;
+    struct uses uses;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
     GPtrArray *outputs; /* struct cob_exporter_output, owned */
 };
@@ -83,15 +84,16 @@ static struct cob_error *export_all(
     if (building->names->len > 1 || building->outputs->len == 0)
         COB_TRY(cob_exporter_store(&built, building->cancel, &result->image_id));
     for (guint i = 0; i < building->outputs->len; i++)
-        COB_TRY(cob_exporter_output_write(
-            g_ptr_array_index(building->outputs, i), &built, building->cancel));
+        COB_TRY(cob_wrap(cob_exporter_output_write(
+                             g_ptr_array_index(building->outputs, i), &built, building->cancel),
+            "--output %s", building->request->outputs[i]));
     return NULL;
 }
 
 static struct cob_error *solve(struct building *building, const struct cob_llb_graph *graph,
     const struct cob_solver_ops *table, struct cob_engine_result *result)
 {
-    const struct cob_solver_index index = cob_engine_index(building->engine->store);
+    const struct cob_solver_index index = cob_engine_index(&building->uses);
     const struct cob_solver_request request = {.graph = graph,
         .ops = table,
         .index = &index,
@@ -100,7 +102,8 @@ static struct cob_error *solve(struct building *building, const struct cob_llb_g
     g_autoptr(cob_solver_result) solved = NULL;
 
     COB_TRY(cob_solver_solve(&request, building->cancel, &solved));
-    return export_all(building, cob_ops_snapshot_of(solved), result);
+    COB_TRY(export_all(building, cob_ops_snapshot_of(solved), result));
+    return cob_engine_uses_save(&building->uses);
 }
 
 static struct cob_error *solve_with_ops(struct building *building, struct cob_ops_config *config,
@@ -153,8 +156,7 @@ static struct cob_error *build(struct building *building, struct cob_engine_resu
     COB_TRY(cob_engine_frontend(building->engine, building->request, building->observer,
         building->cancel, &building->frontend));
     COB_TRY(cob_llb_graph_new(building->frontend.result.definition, &graph));
-    COB_TRY(run_graph(building, graph, result));
-    return cob_store_sync(building->engine->store);
+    return run_graph(building, graph, result);
 }
 
 struct cob_error *cob_engine_build(struct cob_engine *engine,
@@ -164,8 +166,11 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
     struct building building = {
         .engine = engine, .request = request, .observer = observer, .cancel = cancel};
     struct cob_engine_result result = {0};
-    struct cob_error *err = build(&building, &result);
+    struct cob_error *err;
 
+    cob_engine_uses_init(&building.uses, engine->store);
+    err = build(&building, &result);
+    cob_engine_uses_done(&building.uses);
     cob_engine_frontend_done(&building.frontend);
     g_clear_pointer(&building.names, g_ptr_array_unref);
     g_clear_pointer(&building.outputs, g_ptr_array_unref);

@@ -16,9 +16,61 @@ static struct cob_error *take_text(void *arg, const struct cob_db_row *row)
     return NULL;
 }
 
+void cob_engine_uses_init(struct uses *uses, struct cob_store *store)
+{
+    *uses = (struct uses){
+        .store = store, .ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
+    g_mutex_init(&uses->lock);
+}
+
+void cob_engine_uses_done(struct uses *uses)
+{
+    g_hash_table_unref(uses->ids);
+    g_mutex_clear(&uses->lock);
+}
+
+static struct cob_error *save_uses(const struct uses *uses)
+{
+    const int64_t now = g_get_real_time();
+    GHashTableIter iter;
+    void *id;
+
+    g_hash_table_iter_init(&iter, uses->ids);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        COB_TRY(cob_db_run(cob_store_db(uses->store), NULL, NULL,
+            "UPDATE snapshots SET last_used_us = ?2, n_uses = n_uses + 1 WHERE id = ?1",
+            COB_DB_T(id), COB_DB_I(now)));
+    return NULL;
+}
+
+struct cob_error *cob_engine_uses_save(struct uses *uses)
+{
+    struct cob_db *db = cob_store_db(uses->store);
+
+    if (g_hash_table_size(uses->ids) == 0)
+        return NULL;
+    COB_TRY(cob_db_begin(db));
+    struct cob_error *err = save_uses(uses);
+    if (!err)
+        return cob_db_commit(db);
+    cob_db_rollback(db);
+    return err;
+}
+
+/* What is used uses its parents, too. */
+static void add_use(struct uses *uses, struct cob_snapshot *snapshot)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&uses->lock);
+    (void)locker;
+
+    while (snapshot && g_hash_table_add(uses->ids, g_strdup(cob_snapshot_id(snapshot))))
+        snapshot = cob_snapshot_parent(snapshot);
+}
+
 static struct cob_error *lookup(void *arg, const char *key, struct cob_solver_result **ret_result)
 {
-    struct cob_store *store = arg;
+    struct uses *uses = arg;
+    struct cob_store *store = uses->store;
     g_autofree char *id = NULL;
     g_autoptr(cob_snapshot) snapshot = NULL;
 
@@ -28,8 +80,10 @@ static struct cob_error *lookup(void *arg, const char *key, struct cob_solver_re
     if (!id)
         return NULL;
     COB_TRY(cob_snapshot_get(store, id, &snapshot));
-    if (snapshot)
-        *ret_result = cob_ops_result_of(snapshot);
+    if (!snapshot)
+        return NULL;
+    add_use(uses, snapshot);
+    *ret_result = cob_ops_result_of(snapshot);
     return NULL;
 }
 
@@ -58,7 +112,7 @@ static struct cob_error *save_keys(
 
 static struct cob_error *save(void *arg, const struct cob_solver_record *record)
 {
-    struct cob_db *db = cob_store_db(arg);
+    struct cob_db *db = cob_store_db(((const struct uses *)arg)->store);
     struct cob_snapshot *snapshot = cob_ops_snapshot_of(record->result);
 
     if (!snapshot) /* a context: nothing that outlives the build */
@@ -73,9 +127,10 @@ static struct cob_error *save(void *arg, const struct cob_solver_record *record)
 
 static struct cob_error *try_lock(void *arg, const char *key, void **ret_lock)
 {
+    const struct uses *uses = arg;
     struct cob_store_lock *lock = NULL;
 
-    COB_TRY(cob_store_try_lock(arg, key, &lock));
+    COB_TRY(cob_store_try_lock(uses->store, key, &lock));
     *ret_lock = lock;
     return NULL;
 }
@@ -86,8 +141,8 @@ static void unlock(void *arg, void *lock)
     cob_store_unlock(lock);
 }
 
-struct cob_solver_index cob_engine_index(struct cob_store *store)
+struct cob_solver_index cob_engine_index(struct uses *uses)
 {
     return (struct cob_solver_index){
-        .arg = store, .lookup = lookup, .save = save, .try_lock = try_lock, .unlock = unlock};
+        .arg = uses, .lookup = lookup, .save = save, .try_lock = try_lock, .unlock = unlock};
 }

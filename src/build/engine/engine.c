@@ -78,7 +78,6 @@ struct cob_error *cob_engine_pull(struct cob_engine *engine, const char *name, c
     if (!err)
         err = cob_image_fetch(engine->images, text, platform, &watcher, cancel, &snapshot);
     COB_TRY(cob_engine_step_end(&step, err));
-    COB_TRY(cob_store_sync(engine->store));
     if (ret_image)
         COB_TRY(cob_store_image_find(engine->store, text, platform, ret_image));
     return NULL;

@@ -68,8 +68,20 @@ void cob_engine_frontend_done(struct frontend *frontend);
 
 /* --- cacheindex.c --- */
 
-/* The index over a store; its arg is the store. */
-struct cob_solver_index cob_engine_index(struct cob_store *store);
+/* What an index gave out in one build, so that its uses are recorded once, at the end. */
+struct uses {
+    struct cob_store *store; /* borrowed */
+    GMutex lock;             /* guards ids */
+    GHashTable *ids;         /* of snapshots, owned */
+};
+void cob_engine_uses_init(struct uses *uses, struct cob_store *store);
+void cob_engine_uses_done(struct uses *uses);
+
+/* Record them, in one transaction. */
+COB_RESULT struct cob_error *cob_engine_uses_save(struct uses *uses);
+
+/* The index over a store; `uses` is borrowed as long as it is used. */
+struct cob_solver_index cob_engine_index(struct uses *uses);
 
 /* --- client.c --- */
 

@@ -24,6 +24,7 @@
 #include "util/fs.h"
 
 #define CGROUPS "/sys/fs/cgroup"
+#define UNIFIED CGROUPS "/unified" /* as systemd has it on machines with both */
 #define DEVICES_V1 CGROUPS "/devices"
 #define N_HIERARCHIES 2 /* at most: one of devices, and cgroup2 */
 #define REMOVE_TRIES 50
@@ -115,10 +116,13 @@ static struct cob_error *make_devices_leaf(struct step_cgroups *cgroups)
     return cgroups->procs_fds[0] < 0 ? cob_fail_errno(errno, "open cgroup.procs") : NULL;
 }
 
-/* Runtimes refuse a mixture of cgroup1 and 2: in this mount namespace there is none. */
+/* Runtimes refuse a mixture of cgroup1 and 2: in this mount namespace there is none. Where the
+ * machine has cgroup2 in a corner, that is shown: a new mount of it takes the kernel 10 ms. */
 static struct cob_error *show_cgroup2(void)
 {
     if (is_cgroup2(CGROUPS))
+        return NULL;
+    if (is_cgroup2(UNIFIED) && mount(UNIFIED, CGROUPS, NULL, MS_BIND, NULL) == 0)
         return NULL;
     if (mount("cgroup2", CGROUPS, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         return cob_fail_errno(errno, "mount cgroup2 on " CGROUPS);

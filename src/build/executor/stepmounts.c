@@ -286,6 +286,16 @@ static bool is_own_device(const char *name)
     return g_strv_contains(own, parts[0]);
 }
 
+/* No name on the way is empty, "." or "..": it leads where it seems to. */
+static bool is_plain(const char *name)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+
+    return !g_strv_contains((const char *const *)parts, "") &&
+           !g_strv_contains((const char *const *)parts, ".") &&
+           !g_strv_contains((const char *const *)parts, "..");
+}
+
 /* A mount below /dev, such as /dev/shm: /dev is made later, by the runtime, which then binds it
  * from here. Only names without tricks: nothing of the image is in the way there. */
 static struct cob_error *attach_in_dev(struct step *step, size_t i, int mount_fd, bool is_dir)
@@ -295,7 +305,7 @@ static struct cob_error *attach_in_dev(struct step *step, size_t i, int mount_fd
     g_autofree char *place = g_strdup_printf("dev/%zu", i);
     cob_autoclose int place_fd = -1;
 
-    if (is_own_device(name) || strstr(name, "..") || strstr(name, "//"))
+    if (is_own_device(name) || !is_plain(name))
         return cob_fail(COB_INVALID,
             "it belongs to the sandbox: only /dev/shm and new names below /dev can be mounted on");
     if (is_dir ? mkdirat(step->state_fd, place, 0700)

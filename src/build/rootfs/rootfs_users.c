@@ -27,20 +27,52 @@ static bool parse_id(const char *text, uint32_t *ret_id, bool *ret_is_number)
     return true;
 }
 
-/* The lines of a file of the image; none when it is not there.
+/* A part of a file, where it lies: ten megabytes of short lines would be half a gigabyte as strings
+ * of their own. */
+struct span {
+    const char *at; /* NULL: there is no more */
+    size_t len;
+};
+
+/* Cut off the part before the next separator, or the last one. */
+static bool cut(struct span *rest, char separator, struct span *ret_part)
+{
+    if (!rest->at)
+        return false;
+    const char *end = memchr(rest->at, separator, rest->len);
+    size_t len = end ? (size_t)(end - rest->at) : rest->len;
+    *ret_part = (struct span){rest->at, len};
+    *rest = end ? (struct span){end + 1, rest->len - len - 1} : (struct span){NULL, 0};
+    return true;
+}
+
+static bool is_text(struct span span, const char *text)
+{
+    return span.len == strlen(text) && memcmp(span.at, text, span.len) == 0;
+}
+
+static bool parse_id_span(struct span span, uint32_t *ret_id)
+{
+    char text[24] = {0};
+    bool is_number;
+
+    if (span.len >= sizeof(text))
+        return false;
+    memcpy(text, span.at, span.len);
+    return strlen(text) == span.len && parse_id(text, ret_id, &is_number);
+}
+
+/* A file of the image; NULL when it is not there.
  * errors: it is no regular file, or too large. */
-static struct cob_error *read_lines(int root_fd, const char *path, GStrv *ret_lines)
+static struct cob_error *read_table(int root_fd, const char *path, GBytes **ret_bytes)
 {
     struct cob_rootfs_walk request = {.root_fd = root_fd, .path = path, .wish = COB_ROOTFS_FIND};
     g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
     cob_autoclose int fd = -1;
     g_autoptr(cob_error) gone = cob_rootfs_walk(&request, &path_fd, &real);
-    g_autoptr(GBytes) bytes = NULL;
     struct stat st;
-    gsize len = 0;
 
-    *ret_lines = g_new0(char *, 1);
     if (gone)
         return NULL;
     if (fstat(path_fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -48,61 +80,59 @@ static struct cob_error *read_lines(int root_fd, const char *path, GStrv *ret_li
     COB_TRY(cob_open_beneath(root_fd, real + 1, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, &fd));
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return cob_fail(COB_INVALID, "%s of the image is not a regular file", path);
-    COB_TRY(cob_wrap(cob_fs_read_fd(fd, COB_LIMIT_PASSWD_BYTES, &bytes), "%s of the image", path));
-    const char *data = g_bytes_get_data(bytes, &len);
-    g_autofree char *text = g_strndup(data ? data : "", len);
-    g_strfreev(*ret_lines);
-    *ret_lines = g_strsplit(text, "\n", -1);
-    return NULL;
+    return cob_wrap(cob_fs_read_fd(fd, COB_LIMIT_PASSWD_BYTES, ret_bytes), "%s of the image", path);
 }
 
-/* A line of either file: name, number, and what else it has. */
+static struct span all_of(GBytes *bytes)
+{
+    gsize len = 0;
+    const char *data = bytes ? g_bytes_get_data(bytes, &len) : NULL;
+
+    return (struct span){data, len};
+}
+
+/* A line of either file. */
 struct entry {
-    char **fields; /* owned */
-    const char *name;
+    struct span name;
+    struct span fourth; /* passwd: the group; group: its members */
     uint32_t id;
 };
 
-/* NULL fields: the line is none. */
-static struct entry parse_entry(const char *line, unsigned n_fields)
+static bool parse_entry(struct span line, unsigned n_fields, struct entry *ret_entry)
 {
-    struct entry entry = {.fields = g_strsplit(line, ":", -1)};
-    bool is_number;
+    struct span fields[4] = {{NULL, 0}};
+    unsigned n = 0;
 
-    if (g_strv_length(entry.fields) < n_fields || !*entry.fields[0] || *entry.fields[0] == '#' ||
-        !parse_id(entry.fields[2], &entry.id, &is_number)) {
-        g_strfreev(entry.fields);
-        entry.fields = NULL;
-        return entry;
-    }
-    entry.name = entry.fields[0];
-    return entry;
+    while (n < G_N_ELEMENTS(fields) && cut(&line, ':', &fields[n]))
+        n++;
+    *ret_entry = (struct entry){.name = fields[0], .fourth = fields[3]};
+    return n >= n_fields && fields[0].len > 0 && *fields[0].at != '#' &&
+           parse_id_span(fields[2], &ret_entry->id);
 }
 
 static struct cob_error *find_user(
     int root_fd, const char *user, struct cob_rootfs_identity *identity, char **ret_name)
 {
-    g_auto(GStrv) lines = NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    struct span line;
     uint32_t wanted = 0;
     bool is_number, is_id = parse_id(user, &wanted, &is_number);
 
     if (is_number && !is_id)
         return cob_fail(COB_INVALID, "uids and gids must be in range 0-%d", MAX_ID);
-    COB_TRY(read_lines(root_fd, "/etc/passwd", &lines));
-    for (char **line = lines; *line; line++) {
-        struct entry entry = parse_entry(*line, 4);
+    COB_TRY(read_table(root_fd, "/etc/passwd", &bytes));
+    for (struct span rest = all_of(bytes); cut(&rest, '\n', &line);) {
+        struct entry entry;
         uint32_t gid = 0;
-        bool ok = entry.fields && (is_id ? entry.id == wanted : strcmp(entry.name, user) == 0) &&
-                  parse_id(entry.fields[3], &gid, &is_number);
 
-        if (ok) {
+        if (parse_entry(line, 4, &entry) &&
+            (is_id ? entry.id == wanted : is_text(entry.name, user)) &&
+            parse_id_span(entry.fourth, &gid)) {
             identity->uid = entry.id;
             identity->gid = gid;
-            *ret_name = g_strdup(entry.name);
-        }
-        g_strfreev(entry.fields);
-        if (ok)
+            *ret_name = g_strndup(entry.name.at, entry.name.len);
             return NULL;
+        }
     }
     if (!is_id)
         return cob_fail(
@@ -115,9 +145,10 @@ static struct cob_error *find_user(
 static struct cob_error *find_group(
     int root_fd, const char *group, struct cob_rootfs_identity *identity)
 {
-    g_auto(GStrv) lines = NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    struct span line;
     uint32_t wanted = 0;
-    bool is_number, is_id = parse_id(group, &wanted, &is_number), is_found = false;
+    bool is_number, is_id = parse_id(group, &wanted, &is_number);
 
     if (is_number && !is_id)
         return cob_fail(COB_INVALID, "uids and gids must be in range 0-%d", MAX_ID);
@@ -125,37 +156,43 @@ static struct cob_error *find_group(
         identity->gid = wanted;
         return NULL;
     }
-    COB_TRY(read_lines(root_fd, "/etc/group", &lines));
-    for (char **line = lines; *line && !is_found; line++) {
-        struct entry entry = parse_entry(*line, 3);
+    COB_TRY(read_table(root_fd, "/etc/group", &bytes));
+    for (struct span rest = all_of(bytes); cut(&rest, '\n', &line);) {
+        struct entry entry;
 
-        is_found = entry.fields && strcmp(entry.name, group) == 0;
-        if (is_found)
+        if (parse_entry(line, 3, &entry) && is_text(entry.name, group)) {
             identity->gid = entry.id;
-        g_strfreev(entry.fields);
+            return NULL;
+        }
     }
-    return is_found ? NULL
-                    : cob_fail(COB_INVALID,
-                          "unable to find group %s: no matching entries in group file", group);
+    return cob_fail(
+        COB_INVALID, "unable to find group %s: no matching entries in group file", group);
+}
+
+static bool is_listed(struct span members, const char *name)
+{
+    struct span member;
+
+    while (cut(&members, ',', &member)) {
+        if (is_text(member, name))
+            return true;
+    }
+    return false;
 }
 
 /* The groups that list the user. */
 static struct cob_error *find_memberships(
     int root_fd, const char *name, struct cob_rootfs_identity *identity)
 {
-    g_auto(GStrv) lines = NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    struct span line;
 
-    COB_TRY(read_lines(root_fd, "/etc/group", &lines));
-    for (char **line = lines; *line; line++) {
-        struct entry entry = parse_entry(*line, 4);
+    COB_TRY(read_table(root_fd, "/etc/group", &bytes));
+    for (struct span rest = all_of(bytes); cut(&rest, '\n', &line);) {
+        struct entry entry;
 
-        if (entry.fields) {
-            g_auto(GStrv) members = g_strsplit(entry.fields[3], ",", -1);
-
-            if (g_strv_contains((const char *const *)members, name))
-                g_array_append_val(identity->groups, entry.id);
-        }
-        g_strfreev(entry.fields);
+        if (parse_entry(line, 4, &entry) && is_listed(entry.fourth, name))
+            g_array_append_val(identity->groups, entry.id);
         if (identity->groups->len > MAX_GROUPS)
             return cob_fail(COB_INVALID, "user %s is in more than %d groups", name, MAX_GROUPS);
     }

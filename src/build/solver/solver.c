@@ -226,23 +226,6 @@ static struct cob_error *lookup(
     return NULL;
 }
 
-/* A result that was found under the result key is worth finding by the definition key next time. */
-static struct cob_error *save_alias(
-    struct solve *solve, struct step *step, struct cob_solver_result *result)
-{
-    const struct cob_solver_index *index = solve->request->index;
-    json_auto_t *ingredients = cob_solver_ingredients(solve, step);
-    struct cob_solver_record record = {
-        .definition_key = step->definition_key,
-        .result_key = step->result_key,
-        .name = step->vertex->name,
-        .ingredients = ingredients,
-        .result = result,
-    };
-
-    return index->save(index->arg, &record);
-}
-
 /* All inputs are done, and what it takes from them is digested: the second key, then the run. */
 static struct cob_error *try_result_key(struct solve *solve, struct step *step)
 {
@@ -256,7 +239,7 @@ static struct cob_error *try_result_key(struct solve *solve, struct step *step)
         start_task(solve, step, TASK_RUN);
         return NULL;
     }
-    COB_TRY(save_alias(solve, step, result));
+    COB_TRY(cob_solver_save(solve, step, result)); /* next time, the definition key hits */
     finish_cached(solve, step, g_steal_pointer(&result));
     return NULL;
 }

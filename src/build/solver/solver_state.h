@@ -89,6 +89,10 @@ json_t *cob_solver_ingredients(const struct solve *solve, const struct step *ste
 /* What a thread of the pool does with a step. */
 void cob_solver_do_task(void *step, void *solve);
 
+/* Keep a result under both keys of a step. */
+COB_RESULT struct cob_error *cob_solver_save(
+    const struct solve *solve, const struct step *step, struct cob_solver_result *result);
+
 /* Tell the observer how a step stands. */
 void cob_solver_tell(
     const struct solve *solve, const struct step *step, int64_t completed_us, const char *error);

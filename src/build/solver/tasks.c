@@ -70,7 +70,8 @@ static struct cob_error *look_again(struct solve *solve, struct step *step)
     return NULL;
 }
 
-static struct cob_error *save(struct solve *solve, const struct step *step)
+struct cob_error *cob_solver_save(
+    const struct solve *solve, const struct step *step, struct cob_solver_result *result)
 {
     const struct cob_solver_index *index = solve->request->index;
     json_auto_t *ingredients = cob_solver_ingredients(solve, step);
@@ -79,7 +80,7 @@ static struct cob_error *save(struct solve *solve, const struct step *step)
         .result_key = step->result_key,
         .name = step->vertex->name,
         .ingredients = ingredients,
-        .result = step->outcome.result,
+        .result = result,
     };
 
     return index->save(index->arg, &record);
@@ -102,7 +103,7 @@ static struct cob_error *run_op(struct solve *solve, struct step *step)
 static struct cob_error *run_and_save(struct solve *solve, struct step *step)
 {
     COB_TRY(run_op(solve, step));
-    return step->outcome.result ? save(solve, step) : NULL;
+    return step->outcome.result ? cob_solver_save(solve, step, step->outcome.result) : NULL;
 }
 
 static struct cob_error *run_locked(struct solve *solve, struct step *step)

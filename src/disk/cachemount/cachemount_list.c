@@ -17,16 +17,22 @@ static const char *namespace_of(const struct cob_cachemount_request *request)
     return request->namespace ? request->namespace : "";
 }
 
-/* What a list says when the database is gone. Both are text, so a NUL parts them. */
+/* What a list says when the database is gone. Both are text, so a NUL parts them. Nobody waits for
+ * it to reach the disk: one that a power cut left empty is written again. */
 static struct cob_error *write_name(int slot_fd, const struct cob_cachemount_request *request)
 {
     g_autoptr(GString) name = g_string_new(namespace_of(request));
+    struct stat st;
 
-    if (faccessat(slot_fd, "name", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return NULL;
     g_string_append_c(name, '\0');
     g_string_append(name, request->id);
-    return cob_fs_replace_file(slot_fd, "name", 0600, name->str, name->len);
+    if (fstatat(slot_fd, "name", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == (off_t)name->len)
+        return NULL;
+    cob_autoclose int fd =
+        openat(slot_fd, "name", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return cob_fail_errno(errno, "create name");
+    return cob_wrap(cob_fs_write_fd(fd, name->str, name->len), "write name");
 }
 
 struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *pool, const char *dir,

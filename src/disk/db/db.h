@@ -27,6 +27,10 @@ COB_RESULT struct cob_error *cob_db_open(const char *root_path, struct cob_db **
 void cob_db_close(struct cob_db *db);
 COB_AUTOPTR(cob_db, cob_db_close)
 
+/* When cob_db_open() found the file damaged: the name it now has in the store's folder; else NULL.
+ * Borrowed. */
+const char *cob_db_replaced(const struct cob_db *db);
+
 /* Begin a transaction for this thread (BEGIN IMMEDIATE); waits for others. Must be ended by one of
  * the two below, in the same thread. Does not nest. */
 COB_RESULT struct cob_error *cob_db_begin(struct cob_db *db);

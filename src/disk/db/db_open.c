@@ -10,7 +10,11 @@
 #include "util/log.h"
 
 #define BUSY_MS 60000
-#define WAL_KEEP_BYTES (256 * 1024)
+#define WAL_KEEP_BYTES (2 * 1024 * 1024)
+#define WAL_MUCH_BYTES (128 * 1024)
+
+/* SQLite cuts its log by itself only when nobody had the chance to for long: 16 MiB. */
+#define OPEN_SCRIPT "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4096; PRAGMA user_version"
 
 /* What an open found. */
 enum state {
@@ -88,7 +92,7 @@ static struct cob_error *look(struct cob_db *db, enum state *ret_state)
 
     COB_TRY(connect_file(db, "cob.db", &state));
     if (state == STATE_READY)
-        COB_TRY(run_script(db, "PRAGMA synchronous=NORMAL; PRAGMA user_version", &version, &state));
+        COB_TRY(run_script(db, OPEN_SCRIPT, &version, &state));
     if (state == STATE_READY)
         COB_TRY(check_version(db, version, &state));
     if (state == STATE_READY)
@@ -113,7 +117,7 @@ static struct cob_error *upgrade(struct cob_db *db)
 }
 
 /* Move the file, and its log, which must never meet another file, out of the way. */
-static struct cob_error *move_aside(const struct cob_db *db, int root_fd)
+static struct cob_error *move_aside(struct cob_db *db, int root_fd)
 {
     static const char *const suffixes[] = {"-wal", "-shm", ""};
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -123,10 +127,12 @@ static struct cob_error *move_aside(const struct cob_db *db, int root_fd)
         g_autofree char *from = g_strconcat("cob.db", suffixes[i], NULL);
         g_autofree char *to = g_strdup_printf("cob.db.corrupt-%s%s", when, suffixes[i]);
 
-        if (renameat(root_fd, from, root_fd, to) == 0)
-            cob_trace(1, "%s/%s was damaged and is now %s", db->root_path, from, to);
-        else if (errno != ENOENT)
-            return cob_fail_errno(errno, "rename %s to %s", from, to);
+        if (renameat(root_fd, from, root_fd, to) < 0) {
+            if (errno != ENOENT)
+                return cob_fail_errno(errno, "rename %s to %s", from, to);
+        } else if (!suffixes[i][0]) {
+            db->replaced = g_steal_pointer(&to);
+        }
     }
     unlinkat(root_fd, COB_DB_BAD_MARK, 0);
     return NULL;
@@ -185,6 +191,14 @@ static struct cob_error *mend(struct cob_db *db)
     return state == STATE_READY ? NULL : upgrade(db);
 }
 
+static int64_t log_bytes(const struct cob_db *db)
+{
+    g_autofree char *path = g_strdup_printf("%s/cob.db-wal", db->root_path);
+    struct stat st;
+
+    return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
 struct cob_error *cob_db_open(const char *root_path, struct cob_db **ret_db)
 {
     g_autoptr(cob_db) db = g_new(struct cob_db, 1);
@@ -201,21 +215,26 @@ struct cob_error *cob_db_open(const char *root_path, struct cob_db **ret_db)
         COB_TRY(look(db, &state));
     if (state != STATE_READY)
         COB_TRY(cob_wrap(mend(db), "prepare the database %s/cob.db", root_path));
+    db->log_bytes = log_bytes(db);
     *ret_db = g_steal_pointer(&db);
     return NULL;
 }
 
-/* A log that grew is read whole by the next process that opens the file: cut it now, unless others
- * are at work. */
+/* A log that grew is read whole by the next process that opens the file: cut it, unless others are
+ * at work. That waits for the disk, so it is left to those who wrote much: they took their time. A
+ * log's first page is flushed when it is written, also for the next process's sake: hence the
+ * UPDATE. */
 static void trim_log(struct cob_db *db)
 {
-    g_autofree char *path = g_strdup_printf("%s/cob.db-wal", db->root_path);
-    struct stat st;
+    int64_t now = db->conn ? log_bytes(db) : 0;
 
-    if (!db->conn || stat(path, &st) < 0 || st.st_size < WAL_KEEP_BYTES)
+    if (now < WAL_KEEP_BYTES || now - db->log_bytes < WAL_MUCH_BYTES)
         return;
     sqlite3_busy_timeout(db->conn, 0);
-    sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (sqlite3_wal_checkpoint_v2(db->conn, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+        SQLITE_OK)
+        sqlite3_exec(
+            db->conn, "UPDATE meta SET value = value WHERE key = 'ready'", NULL, NULL, NULL);
 }
 
 void cob_db_close(struct cob_db *db)
@@ -228,6 +247,12 @@ void cob_db_close(struct cob_db *db)
     g_hash_table_unref(db->statements);
     g_mutex_clear(&db->lock);
     g_cond_clear(&db->is_free);
+    g_free(db->replaced);
     g_free(db->root_path);
     g_free(db);
+}
+
+const char *cob_db_replaced(const struct cob_db *db)
+{
+    return db->replaced;
 }

@@ -9,6 +9,8 @@
 struct cob_db {
     sqlite3 *conn;
     char *root_path;
+    char *replaced;         /* the name of the damaged file that this one took the place of; NULL */
+    int64_t log_bytes;      /* of the log, when it was opened */
     GHashTable *statements; /* SQL -> sqlite3_stmt, owned */
     GMutex lock;            /* guards the four below */
     GCond is_free;

@@ -87,5 +87,10 @@ static const char first[] =
     "  cache BLOB,"
     "  used_us INT);";
 
-const char *const cob_db_schema[] = {first};
+/* What a snapshot's layer looked like when it was committed, see cob_tree_measure(). NULL: that was
+ * not looked at yet. */
+static const char second[] = "ALTER TABLE snapshots ADD COLUMN n_entries INT;"
+                             "ALTER TABLE snapshots ADD COLUMN fingerprint INT;";
+
+const char *const cob_db_schema[] = {first, second};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

@@ -77,10 +77,10 @@ struct cob_snapshot_facts {
     const char *chain_id;    /* NULL: it does not come from verified layers */
     const char *diff_id;     /* NULL: its tar was not made yet */
     uint64_t tar_bytes;      /* with diff_id: the size of that tar */
-    uint64_t size_bytes;     /* 0: measure it */
 };
 
-/* Make it permanent: renamed into snapshots/, recorded, its workdir gone. No mount of it may exist.
+/* Make it permanent: measured, renamed into snapshots/, recorded, its workdir gone. No mount of it
+ * may exist. Nothing is flushed to disk: after a restart the store verifies it.
  * When the chain_id is there already, that one is given back and the draft is dropped.
  * draft: taken, always. */
 COB_RESULT struct cob_error *cob_snapshot_commit(struct cob_snapshot_draft *draft,

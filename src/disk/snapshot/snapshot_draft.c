@@ -165,12 +165,13 @@ static struct cob_error *insert_row(struct cob_db *db, const char *id,
 {
     return cob_db_run(db, NULL, NULL,
         "INSERT INTO snapshots (id, parent, depth, description, chain_id, diff_id, tar_bytes,"
-        "  size_bytes, created_us, last_used_us, boot)"
-        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+        "  size_bytes, n_entries, fingerprint, created_us, last_used_us, boot)"
+        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
         COB_DB_T(id), COB_DB_T(draft->parent ? draft->parent->id : NULL),
         COB_DB_I(draft->parent ? draft->parent->depth + 1 : 1), COB_DB_T(facts->description),
         COB_DB_T(facts->chain_id), COB_DB_T(facts->diff_id), COB_DB_I(facts->tar_bytes),
-        COB_DB_I(facts->size_bytes), COB_DB_I(g_get_real_time()),
+        COB_DB_I(draft->usage.size_bytes), COB_DB_I(draft->usage.n_entries),
+        COB_DB_I(draft->usage.fingerprint), COB_DB_I(g_get_real_time()),
         COB_DB_T(cob_store_boot(draft->registry->store)));
 }
 
@@ -255,15 +256,9 @@ static struct cob_error *commit_or_find(struct cob_snapshot_draft *draft,
 static struct cob_error *commit(struct cob_snapshot_draft *draft,
     const struct cob_snapshot_facts *facts, struct cob_snapshot **ret_snapshot)
 {
-    struct cob_snapshot_facts measured = *facts;
-    struct cob_tree_usage usage = {0};
-
     COB_TRY(remove_workdirs(draft));
-    if (measured.size_bytes == 0) {
-        COB_TRY(cob_tree_measure(draft->dir_fd, "fs", &usage));
-        measured.size_bytes = usage.size_bytes;
-    }
-    return commit_or_find(draft, &measured, ret_snapshot);
+    COB_TRY(cob_tree_measure(draft->dir_fd, "fs", &draft->usage));
+    return commit_or_find(draft, facts, ret_snapshot);
 }
 
 struct cob_error *cob_snapshot_commit(struct cob_snapshot_draft *draft,

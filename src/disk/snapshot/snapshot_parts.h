@@ -3,6 +3,7 @@
 #pragma once
 
 #include "disk/snapshot/snapshot.h"
+#include "util/tree.h"
 
 /* The snapshots that this process holds; one beside each open store. */
 struct cob_snapshot_registry {
@@ -32,6 +33,7 @@ struct cob_snapshot_draft {
     int dir_fd;
     int fs_fd;
     int n_mounts; /* each has a workdir of its own: "volatile" forbids to use one twice */
+    struct cob_tree_usage usage; /* of fs/, measured when it is committed */
 };
 
 /* The one of a store, made on the first call; borrowed until the store is closed. */

@@ -263,6 +263,18 @@ void cob_store_close(struct cob_store *store)
     g_free(store);
 }
 
+char *cob_store_warning(const struct cob_store *store)
+{
+    const char *replaced = cob_db_replaced(store->db);
+
+    if (!replaced)
+        return NULL;
+    return g_strdup_printf(
+        "the database of the store %s was damaged, and a new one was begun: the names of images "
+        "and the cached steps are gone, cache mounts are kept; the old one is now %s",
+        store->path, replaced);
+}
+
 struct cob_db *cob_store_db(struct cob_store *store)
 {
     return store->db;

@@ -40,6 +40,10 @@ COB_RESULT struct cob_error *cob_store_open(const char *path, struct cob_store *
 void cob_store_close(struct cob_store *store);
 COB_AUTOPTR(cob_store, cob_store_close)
 
+/* What the user should know about the store that was opened, in one line; NULL: nothing. The
+ * caller frees it. */
+char *cob_store_warning(const struct cob_store *store);
+
 struct cob_db *cob_store_db(struct cob_store *store);          /* borrowed */
 const char *cob_store_path(const struct cob_store *store);     /* absolute; borrowed */
 int cob_store_root_fd(const struct cob_store *store);          /* borrowed */
@@ -76,9 +80,15 @@ COB_RESULT struct cob_error *cob_store_try_lock(
 void cob_store_unlock(struct cob_store_lock *lock);
 COB_AUTOPTR(cob_store_lock, cob_store_unlock)
 
-/* Make everything written so far survive a loss of power (one syncfs), and mark the rows that were
- * not yet known to be safe (`boot`, the boot they were written in) as safe. Rows of another boot
- * that are not marked are dropped when the store is opened: their data may be torn. */
+/*
+ * Make everything written so far survive a loss of power, and mark its rows as safe. It is one
+ * syncfs, which waits for what others wrote to that file system, too: a build does not ask for it.
+ *
+ * Rows that are not marked carry `boot`, the boot they were written in. A store that is opened in
+ * another boot verifies them: snapshots then and there, once, by the fingerprint of their files
+ * (why that will do: store_verify.c); blobs by their digest, when they are opened. What is torn is
+ * dropped with all that stands on it, and a build makes it again.
+ */
 COB_RESULT struct cob_error *cob_store_sync(struct cob_store *store);
 
 /* --- blobs --- */
@@ -103,7 +113,8 @@ COB_AUTOPTR(cob_store_blob, cob_store_blob_free)
 COB_RESULT struct cob_error *cob_store_blob_put(
     struct cob_store *store, GBytes *bytes, char **ret_digest);
 
-/* Open for reading.  ret_fd: -1 when there is no such blob. ret_size may be NULL. */
+/* Open for reading.  ret_fd: -1 when there is no such blob, or a restart tore it. ret_size may be
+ * NULL. */
 COB_RESULT struct cob_error *cob_store_blob_open(
     struct cob_store *store, const char *digest, int *ret_fd, uint64_t *ret_size);
 
@@ -147,3 +158,7 @@ COB_RESULT struct cob_error *cob_store_image_list(struct cob_store *store, GPtrA
 /* Take a name away.  ret_was_there: false when nobody had it. Its data goes with a later prune. */
 COB_RESULT struct cob_error *cob_store_image_remove(
     struct cob_store *store, const char *name, bool *ret_was_there);
+
+/* Forget an image that lost its name; under names that it also has it stays. */
+COB_RESULT struct cob_error *cob_store_image_remove_unnamed(
+    struct cob_store *store, const char *config_digest, bool *ret_was_there);

@@ -64,18 +64,25 @@ struct cob_error *cob_store_blob_write(struct cob_store_blob *blob, const void *
     return NULL;
 }
 
-static struct cob_error *read_size(void *arg, const struct cob_db_row *row)
+/* What the database knows of a blob. */
+struct known {
+    int64_t size;    /* -1: nothing */
+    bool is_suspect; /* written in another boot, and not known to have reached the disk */
+};
+
+static struct cob_error *read_known(void *arg, const struct cob_db_row *row)
 {
-    *(int64_t *)arg = cob_db_row_int(row, 0);
+    *(struct known *)arg = (struct known){cob_db_row_int(row, 0), cob_db_row_int(row, 1) != 0};
     return NULL;
 }
 
-/* ret_size: -1 when no row has it. */
-static struct cob_error *find_row(struct cob_store *store, const char *digest, int64_t *ret_size)
+static struct cob_error *find_row(
+    struct cob_store *store, const char *digest, struct known *ret_known)
 {
-    *ret_size = -1;
-    return cob_db_run(store->db, read_size, ret_size,
-        "SELECT size_bytes FROM blobs WHERE digest = ?1", COB_DB_T(digest));
+    *ret_known = (struct known){.size = -1};
+    return cob_db_run(store->db, read_known, ret_known,
+        "SELECT size_bytes, coalesce(boot <> ?2, 0) FROM blobs WHERE digest = ?1", COB_DB_T(digest),
+        COB_DB_T(store->boot));
 }
 
 static bool is_in_place(const struct cob_store *store, const char *digest, uint64_t size)
@@ -86,15 +93,15 @@ static bool is_in_place(const struct cob_store *store, const char *digest, uint6
            S_ISREG(st.st_mode) && (uint64_t)st.st_size == size;
 }
 
-/* Between begin and commit. A file without a row, a crash's leaving, is replaced; one with a row is
- * kept, and so is its place in the order of flushing. */
+/* Between begin and commit. A file without a row, a crash's leaving, is replaced, and so is one
+ * that a restart may have torn; another one is kept, with its place in the order of flushing. */
 static struct cob_error *publish(struct cob_store_blob *blob, const char *digest)
 {
     struct cob_store *store = blob->store;
-    int64_t known_size = -1;
+    struct known known;
 
-    COB_TRY(find_row(store, digest, &known_size));
-    if (known_size >= 0 && is_in_place(store, digest, blob->size))
+    COB_TRY(find_row(store, digest, &known));
+    if (known.size >= 0 && !known.is_suspect && is_in_place(store, digest, blob->size))
         return NULL;
     COB_TRY(cob_db_run(store->db, NULL, NULL,
         "INSERT OR REPLACE INTO blobs (digest, size_bytes, created_us, last_used_us, boot)"
@@ -111,12 +118,12 @@ static struct cob_error *publish(struct cob_store_blob *blob, const char *digest
  * way. Another process may have recorded it meanwhile; then it stays. */
 static void withdraw(struct cob_store *store, const char *digest)
 {
-    int64_t known_size = -1;
+    struct known known;
     struct cob_error *err = cob_store_begin(store);
 
     if (!err) {
-        err = find_row(store, digest, &known_size);
-        if (!err && known_size < 0)
+        err = find_row(store, digest, &known);
+        if (!err && known.size < 0)
             unlinkat(store->blobs_fd, hex_of(digest), 0);
         cob_store_rollback(store);
     }
@@ -236,22 +243,45 @@ static struct cob_error *forget(struct cob_store *store, const char *digest, con
     return cob_store_commit(store);
 }
 
+/* Digest what a restart may have torn, once.  fd: stands at the beginning again. */
+static struct cob_error *verify(
+    struct cob_store *store, const char *digest, int fd, bool *ret_is_good)
+{
+    g_autofree char *got = NULL;
+    uint64_t size = 0;
+
+    COB_TRY(cob_wrap(cob_store_digest_fd(fd, &got, &size), "blob %s", digest));
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return cob_fail_errno(errno, "blob %s: seek", digest);
+    *ret_is_good = strcmp(got, digest) == 0;
+    if (!*ret_is_good)
+        return NULL;
+    return cob_db_run(store->db, NULL, NULL,
+        "UPDATE blobs SET boot = NULL WHERE digest = ?1 AND boot <> ?2", COB_DB_T(digest),
+        COB_DB_T(store->boot));
+}
+
 struct cob_error *cob_store_blob_open(
     struct cob_store *store, const char *digest, int *ret_fd, uint64_t *ret_size)
 {
-    int64_t known_size = -1;
+    struct known known;
     struct stat st = {0};
+    bool is_good = true;
 
     COB_TRY(check_digest(digest));
-    COB_TRY(find_row(store, digest, &known_size));
-    cob_autoclose int fd = known_size < 0 ? -1
+    COB_TRY(find_row(store, digest, &known));
+    cob_autoclose int fd = known.size < 0 ? -1
                                           : openat(store->blobs_fd, hex_of(digest),
                                                 O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (known_size >= 0 && fd < 0 && errno != ENOENT)
+    if (known.size >= 0 && fd < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "open blob %s", digest);
-    if (known_size >= 0 && fd < 0)
+    if (known.size >= 0 && fd < 0)
         COB_TRY(forget(store, digest, NULL));
-    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != known_size)) {
+    if (fd >= 0)
+        is_good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == known.size;
+    if (fd >= 0 && is_good && known.is_suspect)
+        COB_TRY(verify(store, digest, fd, &is_good));
+    if (!is_good) {
         COB_TRY(forget(store, digest, &st));
         close(g_steal_fd(&fd));
     }

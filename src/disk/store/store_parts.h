@@ -30,5 +30,12 @@ COB_RESULT struct cob_error *cob_store_gate_acquire(
     struct cob_store *store, int how, int *ret_gate_fd);
 void cob_store_gate_release(int gate_fd);
 
+/* Find the layers of another boot that are as they were committed.  good: their ids are added,
+ * owned. */
+COB_RESULT struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray *good);
+
+/* Digest an open file from where it stands.  ret_digest: the caller's. */
+COB_RESULT struct cob_error *cob_store_digest_fd(int fd, char **ret_digest, uint64_t *ret_size);
+
 /* Take back what the dead left, and what a loss of power may have torn. */
 COB_RESULT struct cob_error *cob_store_recover(struct cob_store *store);

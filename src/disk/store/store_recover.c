@@ -27,6 +27,7 @@
 /* What is to be done, as far as one can see without the gate. */
 struct survey {
     GPtrArray *dead;  /* names in tmp/, owned */
+    GPtrArray *good;  /* ids of layers that a restart did not tear, owned */
     bool is_new;      /* the database has just begun: what blobs/ holds is to be adopted */
     bool is_new_boot; /* rows of another boot may be torn */
     bool is_userxattr;
@@ -35,6 +36,7 @@ struct survey {
 static void survey_free(struct survey *findings)
 {
     g_ptr_array_unref(findings->dead);
+    g_ptr_array_unref(findings->good);
     g_free(findings);
 }
 COB_AUTOPTR(survey, survey_free)
@@ -163,19 +165,21 @@ static struct cob_error *sweep(struct cob_store *store)
     return sweep_folder(store, "blobs/sha256", COB_DIGEST_PREFIX, "SELECT digest FROM blobs");
 }
 
-/* Drop the rows of another boot whose data was not known to be on disk. */
-static struct cob_error *drop_torn(struct cob_store *store)
+/* Drop the layers of another boot that were not known to be on disk, and are not as they were. */
+static struct cob_error *drop_torn(struct cob_store *store, const GPtrArray *good)
 {
     static const char *const statements[] = {
         "DELETE FROM snapshots WHERE id IN (WITH RECURSIVE torn(id) AS ("
         "  SELECT id FROM snapshots WHERE boot IS NOT NULL AND boot <> ?1"
         "  UNION SELECT s.id FROM snapshots s JOIN torn ON s.parent = torn.id)"
         "  SELECT id FROM torn)",
-        "DELETE FROM blobs WHERE boot IS NOT NULL AND boot <> ?1",
-        "DELETE FROM cache WHERE boot IS NOT NULL AND boot <> ?1",
+        "UPDATE cache SET boot = NULL WHERE boot IS NOT NULL AND boot <> ?1",
         "INSERT OR REPLACE INTO meta VALUES ('boot', ?1)",
     };
 
+    for (guint i = 0; i < good->len; i++)
+        COB_TRY(cob_db_run(store->db, NULL, NULL, "UPDATE snapshots SET boot = NULL WHERE id = ?1",
+            COB_DB_T(g_ptr_array_index(good, i))));
     for (size_t i = 0; i < G_N_ELEMENTS(statements); i++)
         COB_TRY(cob_db_run(store->db, NULL, NULL, statements[i], COB_DB_T(store->boot)));
     return NULL;
@@ -197,25 +201,37 @@ static struct cob_error *drop_dependents(struct cob_store *store)
     return NULL;
 }
 
-/* A blob that is what its name says gets its row again. */
-static struct cob_error *adopt_blob(struct cob_store *store, const char *name)
+struct cob_error *cob_store_digest_fd(int fd, char **ret_digest, uint64_t *ret_size)
 {
-    cob_autoclose int fd = openat(store->blobs_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     g_autoptr(cob_hasher) hasher = cob_hasher_new();
-    g_autofree char *digest = g_strconcat(COB_DIGEST_PREFIX, name, NULL);
     g_autofree char *buffer = g_malloc(256 * COB_KIB);
     uint64_t size = 0;
     ssize_t n;
 
-    if (fd < 0)
-        return NULL;
     while ((n = TEMP_FAILURE_RETRY(read(fd, buffer, 256 * COB_KIB))) > 0) {
         cob_hasher_update(hasher, buffer, (size_t)n);
         size += (uint64_t)n;
     }
+    if (n < 0)
+        return cob_fail_errno(errno, "read");
     struct cob_sha256 sha = cob_hasher_finish(hasher);
-    g_autofree char *got = cob_sha256_text(&sha);
-    if (n < 0 || strcmp(got, digest) != 0)
+    *ret_digest = cob_sha256_text(&sha);
+    *ret_size = size;
+    return NULL;
+}
+
+/* A blob that is what its name says gets its row again. */
+static struct cob_error *adopt_blob(struct cob_store *store, const char *name)
+{
+    cob_autoclose int fd = openat(store->blobs_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    g_autofree char *digest = g_strconcat(COB_DIGEST_PREFIX, name, NULL);
+    g_autofree char *got = NULL;
+    uint64_t size = 0;
+
+    if (fd < 0)
+        return NULL;
+    g_autoptr(cob_error) err = cob_store_digest_fd(fd, &got, &size);
+    if (err || strcmp(got, digest) != 0)
         return NULL; /* swept, then */
     return cob_db_run(store->db, NULL, NULL,
         "INSERT OR IGNORE INTO blobs (digest, size_bytes, created_us, last_used_us, boot)"
@@ -242,7 +258,7 @@ static struct cob_error *mend_rows(struct cob_store *store, const struct survey 
         COB_TRY(cob_wrap(adopt(store), "take up the blobs of a lost database"));
     if (!findings->is_new && !findings->is_new_boot)
         return NULL;
-    COB_TRY(cob_wrap(drop_torn(store), "drop what a restart may have torn"));
+    COB_TRY(cob_wrap(drop_torn(store, findings->good), "drop what a restart may have torn"));
     return drop_dependents(store);
 }
 
@@ -262,10 +278,11 @@ static struct cob_error *recover_gated(
         else
             g_array_append_val(locks, fd);
     }
+    COB_TRY(look(store, findings));
+    if (findings->is_new_boot)
+        COB_TRY(cob_wrap(cob_store_verify(store, findings->good), "verify snapshots"));
     COB_TRY(cob_db_begin(store->db));
-    struct cob_error *err = look(store, findings);
-    if (!err)
-        err = mend_rows(store, findings);
+    struct cob_error *err = mend_rows(store, findings);
     if (err) {
         cob_db_rollback(store->db);
         return err;
@@ -307,6 +324,7 @@ struct cob_error *cob_store_recover(struct cob_store *store)
     int gate_fd = -1;
 
     findings->dead = g_ptr_array_new_with_free_func(g_free);
+    findings->good = g_ptr_array_new_with_free_func(g_free);
     COB_TRY(look(store, findings));
     COB_TRY(check_overlay(store, findings));
     COB_TRY(find_dead(store, findings));
@@ -322,7 +340,8 @@ struct cob_error *cob_store_recover(struct cob_store *store)
     return cob_wrap(err, "recover");
 }
 
-/* Rows up to one that was there before the data was flushed are safe; later ones may not be. */
+/* Rows of this boot up to one that was there before the data was flushed are safe; later ones may
+ * not be. */
 struct safe {
     int64_t last_blob, last_snapshot;
     bool has_cache; /* records that stand on safe data, or on none */
@@ -338,11 +357,11 @@ static struct cob_error *read_safe(void *arg, const struct cob_db_row *row)
 static struct cob_error *mark_safe(struct cob_store *store, const struct safe *safe)
 {
     COB_TRY(cob_db_run(store->db, NULL, NULL,
-        "UPDATE blobs SET boot = NULL WHERE boot IS NOT NULL AND seq <= ?1",
-        COB_DB_I(safe->last_blob)));
+        "UPDATE blobs SET boot = NULL WHERE boot = ?2 AND seq <= ?1", COB_DB_I(safe->last_blob),
+        COB_DB_T(store->boot)));
     COB_TRY(cob_db_run(store->db, NULL, NULL,
-        "UPDATE snapshots SET boot = NULL WHERE boot IS NOT NULL AND seq <= ?1",
-        COB_DB_I(safe->last_snapshot)));
+        "UPDATE snapshots SET boot = NULL WHERE boot = ?2 AND seq <= ?1",
+        COB_DB_I(safe->last_snapshot), COB_DB_T(store->boot)));
     return cob_db_run(store->db, NULL, NULL,
         "UPDATE cache SET boot = NULL WHERE boot IS NOT NULL AND (snapshot IS NULL OR snapshot IN"
         "  (SELECT id FROM snapshots WHERE boot IS NULL))");
@@ -363,9 +382,10 @@ struct cob_error *cob_store_sync(struct cob_store *store)
     struct safe safe = {0};
 
     COB_TRY(cob_db_run(store->db, read_safe, &safe,
-        "SELECT (SELECT max(seq) FROM blobs WHERE boot IS NOT NULL),"
-        "       (SELECT max(seq) FROM snapshots WHERE boot IS NOT NULL),"
-        "       EXISTS (SELECT 1 FROM cache WHERE boot IS NOT NULL)"));
+        "SELECT (SELECT max(seq) FROM blobs WHERE boot = ?1),"
+        "       (SELECT max(seq) FROM snapshots WHERE boot = ?1),"
+        "       EXISTS (SELECT 1 FROM cache WHERE boot = ?1)",
+        COB_DB_T(store->boot)));
     if (safe.last_blob == 0 && safe.last_snapshot == 0 && !safe.has_cache)
         return NULL;
     if (syncfs(store->root_fd) < 0)

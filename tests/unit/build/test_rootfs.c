@@ -4,11 +4,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "util/cleanup.h"
+
+static long peak_kib(void)
+{
+    struct rusage usage;
+
+    g_assert_cmpint(getrusage(RUSAGE_SELF, &usage), ==, 0);
+    return usage.ru_maxrss;
+}
 
 /* A folder that is a root for the test. */
 struct fixture {
@@ -123,6 +132,41 @@ static void test_identify_refuses(void)
     }
 }
 
+/* The largest file that is read, all of it fields, lines or members: it is parsed where it lies. */
+static void test_identify_in_small_memory(void)
+{
+    static const struct {
+        const char *name, *file, *start, *end;
+        char filling;
+    } rows[] = {
+        {"ten million lines", "etc/passwd", "", "\napp:x:7:8::/:\n", '\n'},
+        {"ten million fields", "etc/passwd", "x:", "\napp:x:7:8::/:\n", ':'},
+        {"ten million members", "etc/group", "many:x:9:", ",app\n", ','},
+        {"NUL bytes", "etc/passwd", "", "\napp:x:7:8::/:\n", '\0'},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct cob_rootfs_identity identity = {.groups = NULL};
+        struct fixture fixture;
+        g_autoptr(GString) text = g_string_new(rows[i].start);
+        size_t len = 10 * 1000 * 1000;
+
+        fixture_init(&fixture);
+        write_file(&fixture, "etc/passwd", "app:x:7:8::/:\n");
+        g_string_set_size(text, strlen(rows[i].start) + len);
+        memset(text->str + strlen(rows[i].start), rows[i].filling, len);
+        g_string_append(text, rows[i].end);
+        g_autofree char *path = g_build_filename(fixture.path, rows[i].file, NULL);
+        g_assert_true(g_file_set_contents(path, text->str, (gssize)text->len, NULL));
+        long before = peak_kib();
+        CHECK_OK(cob_rootfs_identify(fixture.fd, "app", &identity));
+        check_row(identity.uid == 7 && identity.gid == 8, i, rows[i].name);
+        check_row(peak_kib() - before < 100 * 1024, i, rows[i].name);
+        g_array_unref(identity.groups);
+        fixture_done(&fixture);
+    }
+}
+
 static void test_walk(void)
 {
     static const struct {
@@ -233,6 +277,7 @@ int main(int argc, char **argv)
     check_init(&argc, &argv);
     g_test_add_func("/rootfs/identify", test_identify);
     g_test_add_func("/rootfs/identify-refuses", test_identify_refuses);
+    g_test_add_func("/rootfs/identify-in-small-memory", test_identify_in_small_memory);
     g_test_add_func("/rootfs/walk", test_walk);
     g_test_add_func("/rootfs/swapped-while-walked", test_swapped_while_walked);
     return g_test_run();

@@ -222,6 +222,14 @@ static void test_images(void)
     g_assert_true(was_there);
     CHECK_OK(cob_store_image_remove(f.store, "a:1", &was_there));
     g_assert_false(was_there);
+    put_image(&f, "x", "p", two);
+    put_image(&f, "x", "p", one); /* leaves the other without a name */
+    CHECK_OK(cob_store_image_remove_unnamed(f.store, one, &was_there));
+    g_assert_false(was_there);
+    CHECK_OK(cob_store_image_remove_unnamed(f.store, two, &was_there));
+    g_assert_true(was_there);
+    g_autofree char *left = find_config(&f, "x", NULL);
+    g_assert_cmpstr(left, ==, one);
     fixture_done(&f);
 }
 
@@ -273,25 +281,59 @@ static void test_locks(void)
 }
 
 /* After a loss of power: what was synced stays, the rest goes with what stands on it. */
+static struct cob_error *read_count(void *arg, const struct cob_db_row *row)
+{
+    *(int64_t *)arg = cob_db_row_int(row, 0);
+    return NULL;
+}
+
+/* How many blobs of another boot nobody has digested. */
+static int64_t n_suspects(struct cob_store *store)
+{
+    int64_t n = -1;
+
+    CHECK_OK(cob_db_run(
+        cob_store_db(store), read_count, &n, "SELECT count(*) FROM blobs WHERE boot = 'before'"));
+    return n;
+}
+
+/* The content comes again before anybody opened what a restart tore. */
+static void test_torn_blob_is_replaced(void)
+{
+    struct fixture f;
+
+    fixture_init(&f);
+    g_autofree char *digest = put_text(f.store, "text");
+    g_autofree char *path = file_of(&f, digest);
+    CHECK_OK(cob_fs_replace_file(AT_FDCWD, path, 0600, "\0\0\0\0", 4));
+    run_sql(f.store, "UPDATE blobs SET boot = 'before'");
+    g_free(put_text(f.store, "text"));
+    g_autoptr(GBytes) bytes = NULL;
+    CHECK_OK(cob_store_blob_read(f.store, digest, 100, &bytes));
+    g_assert_nonnull(bytes);
+    fixture_done(&f);
+}
+
 static void test_other_boot(void)
 {
     struct fixture f;
 
     fixture_init(&f);
     g_autofree char *kept = put_text(f.store, "kept");
-    CHECK_OK(cob_store_sync(f.store));
     g_autofree char *torn = put_text(f.store, "torn");
     g_autofree char *path = file_of(&f, torn);
     put_image(&f, "kept", "p", kept);
     put_image(&f, "torn", "p", torn);
-    run_sql(f.store, "UPDATE blobs SET boot = 'before' WHERE boot IS NOT NULL");
-    reopen(&f); /* the same boot: nobody looks */
-    g_assert_true(has_blob(f.store, torn));
+    CHECK_OK(cob_fs_replace_file(AT_FDCWD, path, 0600, "TORN", 4)); /* as long as it was */
+    g_assert_true(has_blob(f.store, torn)); /* the same boot: nobody looks */
+    run_sql(f.store, "UPDATE blobs SET boot = 'before'");
     run_sql(f.store, "UPDATE meta SET value = 'before' WHERE key = 'boot'");
     reopen(&f);
+    CHECK_OK(cob_store_sync(f.store)); /* does not speak for another boot */
     g_assert_true(has_blob(f.store, kept));
     g_assert_false(has_blob(f.store, torn));
     g_assert_cmpint(access(path, F_OK), <, 0);
+    g_assert_cmpint(n_suspects(f.store), ==, 0); /* digested once */
     g_autofree char *image = find_config(&f, "kept", NULL);
     g_autofree char *lost = find_config(&f, "torn", NULL);
     g_assert_cmpstr(image, ==, kept);
@@ -331,6 +373,13 @@ static void test_lost_database(void)
         else
             CHECK_OK(cob_fs_replace_file(AT_FDCWD, mark, 0600, "", 0));
         CHECK_OK(cob_store_open(f.path, &f.store));
+        g_autofree char *warning = cob_store_warning(f.store);
+        check_row((warning != NULL) == (i != 1), i, rows[i]);
+        if (warning)
+            check_row(g_pattern_match_simple("the database of the store * was damaged, and a new "
+                                             "one was begun: * is now cob.db.corrupt-*",
+                          warning),
+                i, rows[i]);
         check_row(has_blob(f.store, good), i, rows[i]);
         check_row(!has_blob(f.store, bad) && access(bad_path, F_OK) < 0, i, rows[i]);
         check_row(!exists(&f, "cob.db.bad"), i, rows[i]);
@@ -408,6 +457,7 @@ int main(int argc, char **argv)
     g_test_add_func("/store/images", test_images);
     g_test_add_func("/store/locks", test_locks);
     g_test_add_func("/store/other-boot", test_other_boot);
+    g_test_add_func("/store/torn-blob-is-replaced", test_torn_blob_is_replaced);
     g_test_add_func("/store/lost-database", test_lost_database);
     g_test_add_func("/store/newer-store", test_newer_store_is_refused);
     g_test_add_func("/store/foreign-store", test_foreign_store_is_refused);

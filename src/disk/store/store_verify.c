@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a restart may have torn, and how that is seen.
+ *
+ * A build's end does not wait for the disk. Its rows carry `boot`, the boot they were written in,
+ * until their data is known to be on disk. The store's first start in another boot holds each layer
+ * that has such a row against what was measured when it was committed: number of entries, and the
+ * fingerprint of cob_tree_measure(), which reads no content. That is enough on the file systems
+ * that overlayfs stands on:
+ *
+ * (1) The rename into snapshots/ is the last change of names, owners, modes and times in a layer.
+ *     ext4 and xfs write such changes to one log, in their order; btrfs commits them all at once.
+ *     So a layer that is in its place after a power cut has all of them; what may be missing is
+ *     what was written into files.
+ * (2) A file that grows by being written gets its new size on disk only once those bytes are there:
+ *     ext4 (delayed allocation, data=ordered) and xfs set it when the write is done, btrfs with the
+ *     extent. So data that is missing is a file that is too short, and the sum differs.
+ * (3) A file whose length was set first (truncate, then written through a mapping, as some linkers
+ *     do) has holes where data is missing: the sum knows which files had any.
+ *
+ * It is not absolute: what was written over old bytes that were on disk already, without a change
+ * of size, may be the old bytes; space that was reserved with fallocate reads as zeros; a file that
+ * had holes may have more of them; and ext4 with data=writeback or nobarrier promises nothing of
+ * this. A layer that was packed has a diff id, which checks every byte. cob_store_sync() leaves no
+ * doubt from the beginning, for the price of waiting for everybody's data.
+ *
+ * A layer that does not match is dropped with all that stands on it, and made again by the next
+ * build. Blobs say themselves what they are: one with such a row is digested when it is opened.
+ */
+#include <stdio.h>
+
+#include "disk/store/store_parts.h"
+#include "util/log.h"
+#include "util/tree.h"
+
+/* Cold directories are waited for side by side. */
+#define N_THREADS 8
+
+/* One layer to look at. */
+struct layer {
+    char *id;
+    uint64_t n_entries, fingerprint; /* when it was committed */
+    bool is_good;
+};
+
+static void layer_free(struct layer *layer)
+{
+    g_free(layer->id);
+    g_free(layer);
+}
+
+static struct cob_error *add_layer(void *arg, const struct cob_db_row *row)
+{
+    struct layer *layer = g_new(struct layer, 1);
+
+    *layer = (struct layer){
+        .id = g_strdup(cob_db_row_text(row, 0)),
+        .n_entries = (uint64_t)cob_db_row_int(row, 1),
+        .fingerprint = (uint64_t)cob_db_row_int(row, 2),
+    };
+    g_ptr_array_add(arg, layer);
+    return NULL;
+}
+
+/* In a thread of the pool. */
+static void look_at(void *data, void *arg)
+{
+    struct layer *layer = data;
+    const struct cob_store *store = arg;
+    g_autofree char *path = g_strdup_printf("snapshots/%s/fs", layer->id);
+    struct cob_tree_usage now = {0};
+    g_autoptr(cob_error) err = cob_tree_measure(store->root_fd, path, &now);
+
+    layer->is_good =
+        !err && now.n_entries == layer->n_entries && now.fingerprint == layer->fingerprint;
+    if (!layer->is_good)
+        cob_trace(1, "%s is not as it was committed before a restart: %lu of %lu entries", path,
+            (unsigned long)now.n_entries, (unsigned long)layer->n_entries);
+}
+
+static void look_at_all(struct cob_store *store, const GPtrArray *layers)
+{
+    const guint n_threads = MIN(layers->len, N_THREADS);
+    GThreadPool *pool = n_threads ? g_thread_pool_new(look_at, store, n_threads, TRUE, NULL) : NULL;
+
+    for (guint i = 0; i < layers->len; i++)
+        g_thread_pool_push(pool, g_ptr_array_index(layers, i), NULL);
+    if (pool)
+        g_thread_pool_free(pool, /* immediate= */ FALSE, /* wait_= */ TRUE);
+}
+
+struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray *good)
+{
+    g_autoptr(GPtrArray) layers =
+        g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))layer_free);
+
+    COB_TRY(cob_db_run(store->db, add_layer, layers,
+        "SELECT id, n_entries, fingerprint FROM snapshots"
+        "  WHERE boot IS NOT NULL AND boot <> ?1 AND fingerprint IS NOT NULL",
+        COB_DB_T(store->boot)));
+    look_at_all(store, layers);
+    for (guint i = 0; i < layers->len; i++) {
+        struct layer *layer = g_ptr_array_index(layers, i);
+
+        if (layer->is_good)
+            g_ptr_array_add(good, g_steal_pointer(&layer->id));
+    }
+    return NULL;
+}
