@@ -10,8 +10,11 @@
 struct cob_image_source {
     struct cob_store *store;
     struct cob_registry *registry;
-    GMutex lock;       /* guards known */
-    GHashTable *known; /* "<name> <platform>" -> struct known_image, both owned */
+    GMutex lock; /* guards known and images */
+    GHashTable
+        *known; /* "<name> <platform>" -> struct known_image, its key owned. An image that was
+                        * found by its tag is there with its digest behind it, too */
+    GPtrArray *images; /* struct known_image, owned */
 };
 
 void cob_image_known_free(struct known_image *image)
@@ -41,8 +44,8 @@ struct cob_image_source *cob_image_source_new(
     *source = (struct cob_image_source){
         .store = store,
         .registry = registry,
-        .known = g_hash_table_new_full(
-            g_str_hash, g_str_equal, g_free, (GDestroyNotify)cob_image_known_free),
+        .known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .images = g_ptr_array_new_with_free_func((GDestroyNotify)cob_image_known_free),
     };
     return source;
 }
@@ -52,6 +55,7 @@ void cob_image_source_free(struct cob_image_source *source)
     if (!source)
         return;
     g_hash_table_unref(source->known);
+    g_ptr_array_unref(source->images);
     g_mutex_clear(&source->lock);
     g_free(source);
 }
@@ -143,13 +147,20 @@ static char *platform_or_host(const char *platform)
     return cob_platform_text(host);
 }
 
-/* The name that is remembered: with its tag, without a digest that only pins what the tag meant. */
+/* The name that is remembered. The caller frees it. */
 static char *key_of(const struct cob_ref *ref, const char *platform)
 {
-    g_autoptr(cob_ref) plain = ref->tag ? cob_ref_with(ref, ref->tag, NULL) : NULL;
-    g_autofree char *text = cob_ref_text(plain ? plain : ref);
+    g_autofree char *text = cob_ref_text(ref);
 
     return g_strdup_printf("%s %s", text, platform);
+}
+
+/* The name by which a build asks for the files of what it resolved. The caller frees it. */
+static char *pinned_key_of(const struct cob_ref *ref, const struct known_image *image)
+{
+    g_autoptr(cob_ref) pinned = cob_ref_with(ref, ref->tag, image->digest);
+
+    return key_of(pinned, image->platform);
 }
 
 static const struct known_image *remembered(struct cob_image_source *source, const char *key)
@@ -162,12 +173,18 @@ static const struct known_image *remembered(struct cob_image_source *source, con
 
 /* image: taken.  Returns the one that is kept: the first of its name. */
 static const struct known_image *remember(
-    struct cob_image_source *source, const char *key, struct known_image *image)
+    struct cob_image_source *source, const struct cob_ref *ref, struct known_image *image)
 {
+    g_autofree char *key = key_of(ref, image->platform);
+    g_autofree char *pinned = pinned_key_of(ref, image);
+
     g_mutex_lock(&source->lock);
     struct known_image *first = g_hash_table_lookup(source->known, key);
-    if (!first)
-        g_hash_table_insert(source->known, g_strdup(key), image);
+    if (!first) {
+        g_ptr_array_add(source->images, image);
+        g_hash_table_insert(source->known, g_steal_pointer(&key), image);
+        g_hash_table_insert(source->known, g_steal_pointer(&pinned), image);
+    }
     g_mutex_unlock(&source->lock);
     if (!first)
         return image;
@@ -191,7 +208,7 @@ static struct cob_error *know(struct cob_image_source *source, const char *name,
         COB_TRY(find_here(source, ref, platform, &image));
     if (!image)
         COB_TRY(find_there(source, ref, platform, cancel, &image));
-    *ret_image = remember(source, key, image);
+    *ret_image = remember(source, ref, image);
     return NULL;
 }
 

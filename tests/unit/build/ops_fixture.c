@@ -38,6 +38,7 @@ void ops_fixture_init(struct ops_fixture *fixture)
     g_autofree char *context = g_build_filename(fixture->scratch, "context", NULL);
 
     g_mutex_init(&fixture->lock);
+    g_cond_init(&fixture->news);
     g_assert_cmpint(g_mkdir_with_parents(context, 0755), ==, 0);
     CHECK_OK(cob_store_open(store, &fixture->store));
     CHECK_OK(cob_cachemount_pool_open(fixture->store, NULL, NULL, &fixture->cachemounts));
@@ -54,6 +55,7 @@ void ops_fixture_done(struct ops_fixture *fixture)
     cob_snapshot_unref(fixture->result);
     cob_store_close(fixture->store);
     g_mutex_clear(&fixture->lock);
+    g_cond_clear(&fixture->news);
     g_string_free(fixture->log, TRUE);
     g_string_free(fixture->ran, TRUE);
     check_scratch_free(fixture->scratch);
@@ -285,6 +287,7 @@ static void on_log(void *arg, const struct cob_event_log *event)
 
     g_mutex_lock(&fixture->lock);
     g_string_append_len(fixture->log, event->data, (gssize)event->len);
+    g_cond_broadcast(&fixture->news);
     g_mutex_unlock(&fixture->lock);
 }
 

@@ -21,7 +21,8 @@ struct ops_fixture {
     GHashTable *secrets;         /* id -> text, both static */
     struct cob_cancel *cancel;   /* NULL: nobody stops it */
     const char *build_name;
-    GMutex lock;
+    GMutex lock;  /* guards records, log and ran */
+    GCond news;   /* log has grown */
     GString *log; /* all that steps print, and cob beside it */
     GString *ran; /* names of vertices that ended without being cached, each on a line */
     struct cob_error *(*before_copy)(struct ops_fixture *fixture); /* once keys are there */
