@@ -296,12 +296,23 @@ static bool is_plain(const char *name)
            !g_strv_contains((const char *const *)parts, "..");
 }
 
+/* The caller frees it. */
+static char *without_last_slashes(const char *path)
+{
+    size_t len = strlen(path);
+
+    while (len > strlen("/dev/") && path[len - 1] == '/')
+        len--;
+    return g_strndup(path, len);
+}
+
 /* A mount below /dev, such as /dev/shm: /dev is made later, by the runtime, which then binds it
  * from here. Only names without tricks: nothing of the image is in the way there. */
 static struct cob_error *attach_in_dev(struct step *step, size_t i, int mount_fd, bool is_dir)
 {
     const struct cob_executor_mount *mount = &step->request->mounts[i];
-    const char *name = mount->target + strlen("/dev/");
+    g_autofree char *target = without_last_slashes(mount->target);
+    const char *name = target + strlen("/dev/");
     g_autofree char *place = g_strdup_printf("dev/%zu", i);
     cob_autoclose int place_fd = -1;
 
@@ -315,7 +326,7 @@ static struct cob_error *attach_in_dev(struct step *step, size_t i, int mount_fd
     if (place_fd < 0 || sys_move_mount(mount_fd, place_fd) < 0)
         return cob_fail_errno(errno, "mount it");
     struct step_dev_mount *dev_mount = g_new(struct step_dev_mount, 1);
-    *dev_mount = (struct step_dev_mount){.target = g_strdup(mount->target),
+    *dev_mount = (struct step_dev_mount){.target = g_steal_pointer(&target),
         .source = g_build_filename(step->executor->state_dir, place, NULL),
         .is_readonly = mount->is_readonly || mount->kind == COB_EXECUTOR_MOUNT_SECRET};
     g_ptr_array_add(step->dev_mounts, dev_mount);
