@@ -421,7 +421,11 @@ static struct cob_error *run_to_the_end(
     while (solve->n_running > 0) {
         struct step *step;
 
-        COB_TRY(wait_for_news(solve));
+        struct cob_error *err = wait_for_news(solve);
+        if (err) {
+            cob_cancel_trigger(solve->stop); /* solve_done() waits for the tasks */
+            return err;
+        }
         while ((step = g_async_queue_try_pop(solve->reports)))
             take_report(solve, step);
         settle(solve);

@@ -101,6 +101,7 @@ static char *run_in_mount(const struct ops_fixture *fixture, int mount_fd, const
     g_autofree char *path = g_build_filename(fixture->scratch, "mnt", NULL);
     cob_autoclose int owned_fd = mount_fd;
 
+    (void)owned_fd;
     g_mkdir_with_parents(path, 0755);
     g_assert_cmpint(move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH), ==, 0);
     char *out = run_script(mount_fd, script);

@@ -260,10 +260,10 @@ static void check_place(
     struct cob_error *err, enum cob_code code, const char *line, const char *end)
 {
     g_autoptr(cob_error) owned = err;
-    (void)owned;
     g_autofree char *text = err ? g_strchomp(cob_error_text(err)) : g_strdup("none");
     g_autofree char *glob = g_strdup_printf("*>>> %s\n*ERROR: %s", line, end);
 
+    (void)owned;
     g_assert_cmpint(err ? (int)cob_error_code(err) : 0, ==, code);
     if (!g_pattern_match_simple(glob, text))
         g_assert_cmpstr(text, ==, glob);
