@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -10,6 +12,7 @@
 #include "util/log.h"
 
 #define BUSY_MS 60000
+#define MAX_ROOT_BYTES 480 /* SQLite's 512, less the names in there */
 #define WAL_KEEP_BYTES (2 * 1024 * 1024)
 #define WAL_MUCH_BYTES (128 * 1024)
 
@@ -23,6 +26,14 @@ enum state {
     STATE_BAD, /* none, an empty one, not a database, or a damaged one */
 };
 
+/* Ask the file system, not SQLite: who hears that there is none makes a new one in its place. */
+static bool is_missing(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) < 0 && errno == ENOENT;
+}
+
 /* ret_state: BAD when there is no file. */
 static struct cob_error *connect_file(struct cob_db *db, const char *name, enum state *ret_state)
 {
@@ -32,7 +43,7 @@ static struct cob_error *connect_file(struct cob_db *db, const char *name, enum 
             SQLITE_OPEN_PRIVATECACHE,
         NULL);
 
-    if (rc == SQLITE_CANTOPEN && sqlite3_system_errno(db->conn) == ENOENT) {
+    if (rc == SQLITE_CANTOPEN && is_missing(path)) {
         *ret_state = STATE_BAD;
         return NULL;
     }
@@ -199,18 +210,34 @@ static int64_t log_bytes(const struct cob_db *db)
     return stat(path, &st) == 0 ? st.st_size : 0;
 }
 
+/* The folder's path without symlinks, which SQLite takes for an attack wherever they stand. */
+static struct cob_error *resolve(const char *root_path, char **ret_path)
+{
+    char *path = realpath(root_path, NULL);
+
+    if (!path)
+        return cob_fail_errno(errno, "open directory %s", root_path);
+    *ret_path = g_strdup(path);
+    free(path);
+    if (strlen(*ret_path) > MAX_ROOT_BYTES)
+        return cob_fail(COB_INVALID,
+            "the path %s is longer than %d bytes: choose another folder with COB_ROOT", *ret_path,
+            MAX_ROOT_BYTES);
+    return NULL;
+}
+
 struct cob_error *cob_db_open(const char *root_path, struct cob_db **ret_db)
 {
     g_autoptr(cob_db) db = g_new(struct cob_db, 1);
     enum state state = STATE_BAD;
 
     *db = (struct cob_db){
-        .root_path = g_strdup(root_path),
         .statements = g_hash_table_new_full(
             g_str_hash, g_str_equal, g_free, (GDestroyNotify)(void (*)(void))sqlite3_finalize),
     };
     g_mutex_init(&db->lock);
     g_cond_init(&db->is_free);
+    COB_TRY(resolve(root_path, &db->root_path));
     if (!is_marked_bad(db))
         COB_TRY(look(db, &state));
     if (state != STATE_READY)

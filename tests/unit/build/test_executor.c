@@ -252,9 +252,18 @@ static bool is_running(const char *marker)
 }
 
 /* What does not want to die. */
-#define STUBBORN(seconds)                                                                          \
-    "trap '' TERM INT HUP; (trap '' TERM HUP; setsid sleep " seconds " & ) ; "                     \
-    "setsid nohup sleep " seconds " >/dev/null 2>&1 & echo ready; sleep " seconds
+static char *stubborn(const char *nap)
+{
+    return g_strdup_printf("trap '' TERM INT HUP; (trap '' TERM HUP; setsid %s & ) ; "
+                           "setsid nohup %s >/dev/null 2>&1 & echo ready; %s",
+        nap, nap, nap);
+}
+
+/* What the step of this test program does, and no other's on this machine. The caller frees it. */
+static char *own_nap(const char *part)
+{
+    return g_strdup_printf("sleep 98765.%s%d", part, (int)getpid());
+}
 
 struct cancelling {
     struct step_fixture fixture;
@@ -273,7 +282,9 @@ static void cancel_when_ready(void *arg, int stream, const void *data, size_t le
 
 static void test_cancel(void)
 {
-    static const char *const args[] = {"/bin/sh", "-c", STUBBORN("98765.1"), NULL};
+    g_autofree char *nap = own_nap("1");
+    g_autofree char *script = stubborn(nap);
+    const char *const args[] = {"/bin/sh", "-c", script, NULL};
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cancelling cancelling = {.cancel = NULL};
     int code = -1;
@@ -285,7 +296,7 @@ static void test_cancel(void)
     CHECK_ERROR(cob_executor_run(cancelling.fixture.executor, &request, cancelling.cancel, &code),
         COB_CANCELLED, "*");
     g_assert_cmpint(g_get_monotonic_time() - cancelling.at_us, <, G_USEC_PER_SEC);
-    g_assert_false(is_running("sleep 98765.1"));
+    g_assert_false(is_running(nap));
     cob_cancel_unref(cancelling.cancel);
     step_fixture_done(&cancelling.fixture);
 }
@@ -297,7 +308,8 @@ static int be_victim(void)
     int code = -1;
 
     step_fixture_init(&fixture);
-    static const char *const args[] = {"/bin/sh", "-c", STUBBORN("98765.2"), NULL};
+    g_autofree char *script = stubborn(g_getenv("COB_TEST_NAP"));
+    const char *const args[] = {"/bin/sh", "-c", script, NULL};
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cob_executor_request request = {NO_NETWORK, .root_fd = fixture.root_fd, .args = args,
         .env = env, .stdout_fd = 1, .stderr_fd = 2};
@@ -327,7 +339,9 @@ static void test_a_step_dies_with_cob(void)
     g_autofree char *tmp = g_strdup_printf("TMPDIR=%s", scratch);
     g_autofree char *rootless =
         g_strdup_printf("COB_TEST_ROOTLESS=%s", g_getenv("COB_TEST_ROOTLESS"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", tmp,
+    g_autofree char *nap = own_nap("2");
+    g_autofree char *nap_variable = g_strdup_printf("COB_TEST_NAP=%s", nap);
+    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", tmp, nap_variable,
         g_getenv("COB_TEST_ROOTLESS") ? rootless : NULL, NULL};
     g_autoptr(cob_process) process = NULL;
     cob_autoclose int read_fd = -1;
@@ -340,11 +354,11 @@ static void test_a_step_dies_with_cob(void)
     CHECK_OK(cob_process_spawn(&request, &process));
     close(ends[1]);
     g_assert_true(read_until(read_fd, "ready"));
-    g_assert_true(is_running("sleep 98765.2"));
+    g_assert_true(is_running(nap));
     cob_process_kill(process, SIGKILL);
     CHECK_OK(cob_process_wait(process, NULL, &status));
     g_assert_false(read_until(read_fd, "nobody is left who could write"));
-    g_assert_false(is_running("sleep 98765.2"));
+    g_assert_false(is_running(nap));
     g_autofree char *mounts = NULL;
     g_assert_true(g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL));
     g_assert_null(strstr(mounts, scratch));

@@ -229,6 +229,54 @@ static void test_damage_in_use(void)
     fixture_done(&f);
 }
 
+/* A database that cannot be opened under some name of its folder is never taken for a missing one. */
+static void test_names_of_the_folder(void)
+{
+    static const struct {
+        const char *name, *path; /* below the scratch folder */
+    } rows[] = {
+        {"a symlink", "link"},
+        {"below a symlink", "up/real"},
+        {"a name that is not UTF-8, with a newline", "odd\n\xff'\"%s?x=1#"},
+    };
+    struct fixture f;
+
+    fixture_init(&f);
+    g_autofree char *real = g_build_filename(f.path, "real", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *path = g_build_filename(f.path, rows[i].path, NULL);
+        g_autofree char *up = g_build_filename(f.path, "up", NULL);
+        g_autoptr(cob_db) before = NULL;
+        g_autoptr(cob_db) after = NULL;
+
+        g_assert_true(mkdir(real, 0700) == 0 || i > 0);
+        g_assert_true(symlink(".", up) == 0 || i > 0);
+        if (!strchr(rows[i].path, '/'))
+            g_assert_cmpint(symlink("real", path), ==, 0);
+        CHECK_OK(cob_db_open(i == 0 ? real : path, &before));
+        CHECK_OK(cob_db_run(
+            before, NULL, NULL, "INSERT INTO contexts (root) VALUES (?1)", COB_DB_T(rows[i].path)));
+        cob_db_close(g_steal_pointer(&before));
+        CHECK_OK(cob_db_open(path, &after));
+        check_row(count(after) == (int64_t)i + 1, i, rows[i].name);
+    }
+    fixture_done(&f);
+}
+
+static void test_a_path_too_long(void)
+{
+    struct fixture f;
+    struct cob_db *db = NULL;
+    g_autofree char *name = g_strnfill(200, 'L');
+
+    fixture_init(&f);
+    g_autofree char *path = g_build_filename(f.path, name, name, name, NULL);
+    g_assert_cmpint(g_mkdir_with_parents(path, 0700), ==, 0);
+    CHECK_ERROR(cob_db_open(path, &db), COB_INVALID,
+        "the path */LLL* is longer than 480 bytes: choose another folder with COB_ROOT");
+    fixture_done(&f);
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
@@ -238,5 +286,7 @@ int main(int argc, char **argv)
     g_test_add_func("/db/threads-and-processes", test_threads_and_processes);
     g_test_add_func("/db/begun-by-many", test_begun_by_many);
     g_test_add_func("/db/damage-in-use", test_damage_in_use);
+    g_test_add_func("/db/names-of-the-folder", test_names_of_the_folder);
+    g_test_add_func("/db/a-path-too-long", test_a_path_too_long);
     return g_test_run();
 }
