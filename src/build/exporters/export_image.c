@@ -278,14 +278,15 @@ static struct cob_error *put_name(const struct cob_exporter_result *result,
         .size_bytes = image->size_bytes,
         .created_us = g_get_real_time(),
     };
-    g_autofree char *id = g_strdup_printf("naming to %s", name ? name : image->digest);
+    g_autofree char *id = name ? g_strdup_printf("naming to %s", name) : NULL;
     bool is_there = false;
 
     if (name)
         COB_TRY(is_stored(result->store, &row, &is_there));
     if (!is_there)
         COB_TRY(cob_store_image_put(result->store, &row));
-    tell_status(result, vertex, id);
+    if (name)
+        tell_status(result, vertex, id);
     return NULL;
 }
 

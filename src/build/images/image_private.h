@@ -15,7 +15,7 @@ struct known_image {
     struct cob_ref *ref; /* with the digest of the image's own manifest, if it has one */
     char *name;          /* "docker.io/library/golang:1.21", without a digest */
     char *platform;      /* "linux/amd64" */
-    char *digest;        /* what users pin: of the index or the manifest, else of the config */
+    char *digest;        /* what is pinned: of its own manifest, else of the config */
     char *config_digest;
     GBytes *config_bytes;
     struct cob_oci_config *config;

@@ -99,8 +99,8 @@ static struct cob_error *take_documents(
     g_autoptr(cob_ref) asked = g_steal_pointer(&image->ref);
 
     image->ref = cob_ref_with(asked, NULL, answer->manifest->digest);
-    image->digest = g_strdup(answer->top->digest);
     image->manifest_digest = g_strdup(answer->manifest->digest);
+    image->digest = g_strdup(image->manifest_digest); /* what the store says of it later, too */
     image->manifest_bytes = g_bytes_ref(answer->manifest->bytes);
     image->config_bytes = g_bytes_ref(answer->config);
     COB_TRY(cob_oci_manifest_parse(

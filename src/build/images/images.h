@@ -36,7 +36,8 @@ enum cob_image_policy {
  * platform gets just that image.
  *
  * name:        "docker.io/library/golang:1.21".
- * ret_digest:  of its manifest or index, or, for one built here, of its config; the caller's.
+ * ret_digest:  of its own manifest, also when an index led there, so that keys are the same once it
+ *              is found in the store; for one built here, of its config. The caller's.
  * ret_config:  the image config; the caller unrefs it.
  * errors:      those of net/registry; COB_INVALID for documents that do not fit together.
  */

@@ -229,7 +229,7 @@ static void test_damage_in_use(void)
     fixture_done(&f);
 }
 
-/* A database that cannot be opened under some name of its folder is never taken for a missing one. */
+/* A database that cannot be opened by some name of its folder is never taken for a missing one. */
 static void test_names_of_the_folder(void)
 {
     static const struct {
