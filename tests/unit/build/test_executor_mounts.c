@@ -72,7 +72,7 @@ static void test_mounts_that_are_refused(void)
         {NULL, "/dev/null", "*only /dev/shm and new names below /dev*"},
         {NULL, "/dev/./null", "*only /dev/shm and new names below /dev*"},
         {NULL, "/dev//null", "*only /dev/shm and new names below /dev*"},
-        {NULL, "/dev/shm/", "*only /dev/shm and new names below /dev*"},
+        {NULL, "/dev/null/", "*only /dev/shm and new names below /dev*"},
         {NULL, "/dev/../proc", "*belongs to the sandbox*"},
         {NULL, "/tmp/../proc/x", "*belongs to the sandbox*"},
         {NULL, "/to-proc/x", "*belongs to the sandbox*"},
