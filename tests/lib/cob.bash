@@ -92,9 +92,11 @@ need_program() {
     done
 }
 
+# The mirror is the one that this machine's apt uses.
 need_debian_mirror() {
-    curl -fsS -m 10 -o "$BATS_TEST_TMPDIR/release" \
-        "${COB_DEBIAN_MIRROR:-http://mirror.example/debian}/dists/bookworm/InRelease" ||
+    local mirror
+    mirror=${COB_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' | sort -u | head -n 1)}
+    curl -fsS -m 10 -o "$BATS_TEST_TMPDIR/release" "$mirror/dists/bookworm/InRelease" ||
         skip_or_fail "no Debian mirror can be reached"
 }
 
