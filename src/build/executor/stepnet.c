@@ -57,6 +57,7 @@ static const struct helper helpers[] = {
 
 struct stepnet {
     char *wish;  /* NULL: any */
+    int is_done; /* atomic; set before done_fd: netns_fd and err are final */
     int stop_fd; /* eventfd: end */
     int done_fd; /* eventfd: what follows is set, and does not change any more */
     int netns_fd;
@@ -281,6 +282,7 @@ static void *run(void *arg)
     net->err = g_thread_join(g_thread_new("netns", make_namespace, &net->netns_fd));
     if (!net->err)
         net->err = start_helper(net, &running);
+    g_atomic_int_set(&net->is_done, 1); /* what was found is there for those who see this */
     raise_flag(net->done_fd);
     if (!net->err)
         attend(net, &running);
@@ -302,7 +304,7 @@ struct cob_error *stepnet_wait(
     struct pollfd fds[] = {
         {.fd = net->done_fd, .events = POLLIN}, {.fd = cob_cancel_fd(cancel), .events = POLLIN}};
 
-    while (!fds[0].revents) {
+    while (!g_atomic_int_get(&net->is_done)) {
         if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1)) < 0)
             return cob_fail_errno(errno, "wait for the network");
         COB_TRY(cob_cancel_check(cancel));
