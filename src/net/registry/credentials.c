@@ -192,6 +192,8 @@ static struct cob_error *hear_helper(
     const char *why = g_bytes_get_data(output->err, &len);
     if (len == 0)
         why = g_bytes_get_data(output->out, &len);
+    if (why && memchr(why, '{', len)) /* by no protocol: it may be a login after all */
+        return cob_fail(COB_UNAUTHENTICATED, "exit code %d", output->status);
     return cob_fail(COB_UNAUTHENTICATED, "exit code %d: %.*s", output->status, (int)MIN(len, 300),
         why ? why : "");
 }

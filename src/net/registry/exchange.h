@@ -25,6 +25,7 @@ struct exchange {
     const char *repository; /* for the token's scope */
     const char *accept;
     size_t max_body;
+    uint64_t size; /* of what is asked for; 0: small */
     /* NULL: the body is kept. Called in each try with what that try brings. */
     struct cob_error *(*on_body)(
         void *arg, const struct http_response *response, const void *data, size_t len);

@@ -55,6 +55,7 @@ struct http_request {
     const char *authorization; /* the header's value */
     const char *form;          /* POST this, else GET */
     uint64_t range_start;      /* 0: all of it */
+    int64_t deadline_us;       /* of g_get_monotonic_time(); COB_TIMEOUT past it. 0: none */
     size_t max_body; /* more is COB_EXHAUSTED, or is cut off when the status is an error */
     /* Takes the body of a 200 or 206. An error ends the request and is its error. */
     struct cob_error *(*on_body)(

@@ -29,6 +29,7 @@ static struct cob_registry_timing with_defaults(struct cob_registry_timing timin
     set_default(&timing.retry_after_ms, 120 * 1000);
     set_default(&timing.connect_ms, 10 * 1000);
     set_default(&timing.stall_ms, 30 * 1000);
+    set_default(&timing.total_ms, 600 * 1000);
     set_default(&timing.helper_ms, 60 * 1000);
     return timing;
 }
@@ -194,6 +195,9 @@ struct cob_error *registry_check_status(const struct http_response *response)
         return cob_fail(COB_DENIED,
             "pull access denied, repository does not exist or may require authorization%s",
             message);
+    case 407:
+        return cob_fail(COB_UNAUTHENTICATED,
+            "the proxy asks for a login: http_proxy=http://user:password@host:port");
     case 404:
         return cob_fail(COB_NOT_FOUND, "not found");
     default:

@@ -35,6 +35,7 @@ struct cob_registry_timing {
     unsigned retry_after_ms; /* how long in all a server may make one request wait: 120000 */
     unsigned connect_ms;     /* 10000 */
     unsigned stall_ms;       /* no answer, or less than 1 KiB/s, for so long: 30000 */
+    unsigned total_ms;       /* all tries of a request, and 1 s more for 8 KiB of a blob: 600000 */
     unsigned helper_ms;      /* for a credential helper: 60000 */
 };
 

@@ -183,6 +183,9 @@ static struct cob_error *take_cert_file(
         g_free(server->key_path);
         server->cert_path = g_steal_pointer(&path);
         server->key_path = g_strconcat(stem, ".key", NULL);
+        if (access(server->key_path, F_OK) != 0)
+            return cob_fail(
+                COB_NOT_FOUND, "%s has no key %s beside it", server->cert_path, server->key_path);
     }
     return NULL;
 }
