@@ -2,22 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """A registry that lies, for tests: on the loopback, each repository another lie.
 
-    liar.py serve PORTFILE [CANARY]   one line a request goes to PORTFILE.log; ends when killed
+    liar.py serve PORTFILE [CANARY [CERT KEY]]
+                                      one line a request goes to PORTFILE.log; ends when killed.
+                                      With a certificate, also by TLS, at the port in PORTFILE.tls
     liar.py lies                      the repositories that must not be pulled, and a part of the
                                       error of each, behind a tab
     liar.py digests                   what is no digest, one a line
 
 Repositories beside the lies: "fine", "index", "big", ...: see HONEST; "archive/NAME", whose layer
-is the hostile archive of that name, meaning harm to CANARY; "labels"; and those of FAULTS.
+is the hostile archive of that name, meaning harm to CANARY; "labels"; and those of FAULTS and SENDS.
+
+It is a proxy, too, for the login user:s3cret: whoever is asked for, itself answers.
 """
+import base64
 import gzip
 import hashlib
 import http.server
 import io
 import json
 import os
+import shutil
+import socket
+import ssl
 import sys
 import tarfile
+import threading
 
 import hostile
 
@@ -479,13 +488,21 @@ FAULTS = {
     "busy": None, "cut": None, "escapes": "server message: DENIED: ",
 }
 
+# Where the server sends its guests, by a redirect or the realm of a token; and what the error says.
+SENDS = {
+    "to-http": "http://reg.example/token", "to-link-local": "https://169.254.169.254/latest/meta-data",
+    "to-loopback": "https://127.0.0.1:{port}/token", "to-short-loopback": "https://0x7f.1:{port}/token",
+    "to-private": "https://10.0.0.1/token", "to-ipv6": "https://[::ffff:7f00:1]:{port}/token",
+    "to-file": "file:///etc/passwd", "to-user": "https://user:password@reg.example/token",
+}
+
 
 # --- the server ---
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     images, log, canary = {}, None, "/nowhere"
-    n_asked = {}
+    n_asked, tls_port = {}, 0
 
     def log_message(self, *arguments):
         pass
@@ -592,13 +609,55 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return False
         return True
 
-    def do_GET(self):
+    def send_away(self, repository):
+        """True: it was asked to. A name that ends with -realm names a realm instead."""
+        where = SENDS.get(repository.removesuffix("-realm"), "").format(port=self.server.server_port)
+        if where and repository.endswith("-realm"):
+            self.answer(b"", None, status=401, WWW_Authenticate='Bearer realm="%s",service="x"' % where)
+        elif where:
+            self.answer(b"", None, status=307, Location=where)
+        return bool(where)
+
+    def write_log(self):
+        kind = "TLS " if isinstance(self.connection, ssl.SSLSocket) else ""
         with open(self.log, "a", encoding="utf-8") as log:
-            log.write("%s %s %s\n" % (self.command, self.path, self.headers.get("Range", "")))
+            log.write("%s%s %s %s\n" % (kind, self.command, self.path, self.headers.get("Range", "")))
+
+    def may_use_proxy(self):
+        login = "Basic " + base64.b64encode(b"user:s3cret").decode()
+        if self.headers.get("Proxy-Authorization") == login:
+            return True
+        self.answer(b"", None, status=407, Proxy_Authenticate='Basic realm="x"')
+        return False
+
+    def do_CONNECT(self):
+        self.write_log()
+        self.close_connection = True
+        if not self.may_use_proxy():
+            return
+        with socket.create_connection(("127.0.0.1", self.tls_port)) as there:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=shutil.copyfileobj, args=(there.makefile("rb", 0), self.wfile))
+            back.start()
+            try:
+                shutil.copyfileobj(self.connection.makefile("rb", 0), there.makefile("wb", 0))
+                there.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            back.join()
+
+    def do_GET(self):
+        self.write_log()
+        if self.path.startswith("http://"):
+            if not self.may_use_proxy():
+                return
+            self.path = "/" + self.path.split("/", 3)[3]
         kind = "/manifests/" if "/manifests/" in self.path else "/blobs/"
         repository, _, name = self.path[len("/v2/"):].partition(kind)
         if not self.path.startswith("/v2/") or not name:
             self.answer(b"{}", "application/json", status=200 if self.path == "/v2/" else 404)
+            return
+        if self.send_away(repository):
             return
         image = self.image(repository)
         is_layer = kind == "/blobs/" and name == image.manifest.get("layers", [{}])[0].get("digest")
@@ -615,14 +674,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(b'{"errors": [{"code": "BLOB_UNKNOWN"}]}', "application/json", status=404)
 
 
-def serve(port_file, canary="/nowhere"):
-    Handler.log, Handler.canary = port_file + ".log", canary
+def listen(port_file, wrap=None):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if wrap:
+        server.socket = wrap(server.socket)
     with open(port_file + ".new", "w", encoding="utf-8") as file:
         file.write(str(server.server_port))
     os.rename(port_file + ".new", port_file)
-    server.serve_forever()
+    return server
+
+
+def serve(port_file, canary="/nowhere", certificate=None, key=None):
+    Handler.log, Handler.canary = port_file + ".log", canary
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        server = listen(port_file + ".tls", lambda plain: tls.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False))
+        Handler.tls_port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    listen(port_file).serve_forever()
 
 
 def main():
