@@ -3,15 +3,13 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "again.h"
 #include "build/userns/userns.h"
 #include "check.h"
 #include "util/cleanup.h"
-#include "util/process.h"
 
 void step_write_file(const struct step_fixture *fixture, const char *name, const char *text)
 {
@@ -141,45 +139,10 @@ int step_open(const struct step_fixture *fixture, const char *name)
     return fd;
 }
 
-static int become(void *arg)
-{
-    const struct passwd *user = arg;
-
-    if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-        return errno;
-    return 0;
-}
-
-/* The same tests once more, in a process that is told so by its environment. */
-static void run_again(const char *variable, const struct passwd *user)
-{
-    g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable,
-        g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
-    static const char *const argv[] = {"/proc/self/exe", NULL};
-    struct cob_process_request request = {.argv = argv,
-        .envp = env,
-        .stdout_fd = 2,
-        .stderr_fd = 2,
-        .in_child = user ? become : NULL,
-        .arg = (void *)(uintptr_t)user};
-    g_autoptr(cob_process) process = NULL;
-    int status = -1;
-
-    CHECK_OK(cob_process_spawn(&request, &process));
-    CHECK_OK(cob_process_wait(process, NULL, &status));
-    g_assert_cmpint(status, ==, 0);
-}
-
 static void test_rootless(void)
 {
-    if (!getpwnam("cobtest"))
-        g_spawn_command_line_sync("useradd --create-home cobtest", NULL, NULL, NULL, NULL);
     g_chmod("/dev/net/tun", 0666); /* as udev does */
-    const struct passwd *user = getpwnam("cobtest");
-    g_assert_nonnull(user);
-    run_again("COB_TEST_ROOTLESS=1", user);
+    again_run("COB_TEST_ROOTLESS=1", again_user());
 }
 
 static void test_with_runc(void)
@@ -188,7 +151,7 @@ static void test_with_runc(void)
 
     if (!runc)
         return check_skip("runc is not installed");
-    run_again("COB_TEST_RUNTIME=runc", NULL);
+    again_run("COB_TEST_RUNTIME=runc", NULL);
 }
 
 static void test_needs_root(void)
