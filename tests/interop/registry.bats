@@ -210,6 +210,10 @@ EOF
     settings "localhost:$tls_port" "{\"ca\": \"$T/ca.crt\"}"
     run "$COB" pull "localhost:$tls_port/fine:v1"
     expect_status 0
+    # a connection that is cut is no end of an answer, although TLS has none of its own here
+    run "$COB" pull "localhost:$tls_port/cut:v1"
+    expect_status 0
+    expect_equal "$(grep -c '^TLS GET /v2/cut/blobs/.* bytes=' "$T/port.log")" 2 'pieces asked for'
 }
 
 @test "tls: where it fails, plain http is not tried" {

@@ -27,11 +27,9 @@ static int become(void *arg)
     return 0;
 }
 
-void again_run(const char *variable, const struct passwd *user)
+void again_run(const char *const *variables, const struct passwd *user)
 {
-    g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable,
-        g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
+    const char *env[8] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
     static const char *const argv[] = {"/proc/self/exe", NULL};
     struct cob_process_request request = {.argv = argv,
         .envp = env,
@@ -42,6 +40,10 @@ void again_run(const char *variable, const struct passwd *user)
     g_autoptr(cob_process) process = NULL;
     int status = -1;
 
+    for (size_t i = 0; variables[i]; i++) {
+        g_assert(i + 2 < G_N_ELEMENTS(env));
+        env[i + 1] = variables[i];
+    }
     CHECK_OK(cob_process_spawn(&request, &process));
     CHECK_OK(cob_process_wait(process, NULL, &status));
     g_assert_cmpint(status, ==, 0);

@@ -8,6 +8,6 @@
 const struct passwd *again_user(void);
 
 /* The same program, in a process that is told so by its environment; it must succeed.
- * variable:  "NAME=value".
- * user:      who is to run it; NULL: who runs now. */
-void again_run(const char *variable, const struct passwd *user);
+ * variables:  "NAME=value", beside PATH; NULL-terminated, a few.
+ * user:       who is to run it; NULL: who runs now. */
+void again_run(const char *const *variables, const struct passwd *user);

@@ -139,10 +139,47 @@ int step_open(const struct step_fixture *fixture, const char *name)
     return fd;
 }
 
+char *step_probe_path(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *dir = g_path_get_dirname(self);
+    const char *copy = g_getenv("COB_TEST_PROBE");
+
+    return copy ? g_strdup(copy) : g_build_filename(dir, "unit/build/syscall_probe", NULL);
+}
+
+/* Where another user can read it, who may not look into the folder that cob was built in. */
+static char *copy_probe(const char *dir)
+{
+    g_autofree char *from = step_probe_path();
+    char *to = g_build_filename(dir, "probe", NULL);
+    g_autofree char *data = NULL;
+    gsize len = 0;
+
+    g_assert_true(g_file_get_contents(from, &data, &len, NULL));
+    g_assert_true(g_file_set_contents(to, data, (gssize)len, NULL));
+    g_chmod(dir, 0755);
+    return to;
+}
+
+/* The same tests once more, in a process that is told so by its environment. */
+static void run_again(const char *variable, const struct passwd *user)
+{
+    char *scratch = check_scratch_new();
+    g_autofree char *copy = copy_probe(scratch);
+    g_autofree char *probe = g_strconcat("COB_TEST_PROBE=", copy, NULL);
+    g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
+    const char *const more[] = {
+        variable, probe, g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
+
+    again_run(more, user);
+    check_scratch_free(scratch);
+}
+
 static void test_rootless(void)
 {
     g_chmod("/dev/net/tun", 0666); /* as udev does */
-    again_run("COB_TEST_ROOTLESS=1", again_user());
+    run_again("COB_TEST_ROOTLESS=1", again_user());
 }
 
 static void test_with_runc(void)
@@ -151,7 +188,7 @@ static void test_with_runc(void)
 
     if (!runc)
         return check_skip("runc is not installed");
-    again_run("COB_TEST_RUNTIME=runc", NULL);
+    run_again("COB_TEST_RUNTIME=runc", NULL);
 }
 
 static void test_needs_root(void)

@@ -385,7 +385,7 @@ static void test_cancelled_pull_leaves_nothing(void)
 
 static void test_rootless(void)
 {
-    again_run("COB_TEST_ROOTLESS=1", again_user());
+    again_run((const char *const[]){NULL}, again_user());
 }
 
 int main(int argc, char **argv)
