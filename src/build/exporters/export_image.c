@@ -163,7 +163,7 @@ static char *time_text(int64_t time_us)
         time, time_us % 1000000 ? "%Y-%m-%dT%H:%M:%S.%fZ" : "%Y-%m-%dT%H:%M:%SZ");
 }
 
-/* The time of something new: SOURCE_DATE_EPOCH, when there is one, or its own if that is earlier. */
+/* The time of something new: SOURCE_DATE_EPOCH, or its own if that is earlier. */
 static char *new_time(const struct cob_exporter_result *result, int64_t time_us)
 {
     if (result->has_epoch && time_us / 1000000 >= result->epoch_s)
