@@ -88,6 +88,23 @@ See 'cob --help'."
     expect_exact '--no-cache --no-cache-filter'
 }
 
+@test "completions: fish and zsh take them, letters as well" {
+    need_program fish zsh
+    "$COB" completion fish >cob.fish
+    run fish --no-config -c 'source cob.fish; complete -C "cob build -"'
+    expect_line $'-t\tImage name and tag .*'
+    expect_line $'--no-cache-filter\tDo not cache specified stages'
+    run fish --no-config -c 'source cob.fish; complete -C "cob pul"'
+    expect_exact $'pull\tDownload an image from a registry'
+    # zsh completes at a prompt alone; here _arguments tells what it was given.
+    "$COB" completion zsh >_cob
+    run zsh -f -c '_arguments() { print -rl -- "$@"; }; words=(cob build -) CURRENT=3; source ./_cob'
+    expect_status 0
+    expect_line '\*-t\+\[Image name and tag .*\]:value:_files'
+    expect_line '\(-f --file\)--file=\[Name of the Dockerfile .*'
+    expect_line '--no-cache\[Run every step again.*\]'
+}
+
 @test "the man page is troff without warnings, and names every option" {
     need_program groff
     "$COB" debug man >cob.1
