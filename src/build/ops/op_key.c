@@ -79,7 +79,7 @@ struct cob_error *cob_ops_key_exec(
 
 /* --- file --- */
 
-static char *file_digest(const struct cob_llb_vertex *vertex)
+static char *digest_without_inputs(const struct cob_llb_vertex *vertex)
 {
     Pb__Op op = *vertex->op;
 
@@ -100,8 +100,8 @@ struct cob_error *cob_ops_key_file(
             by_content |= bit(action->secondaryinput);
         others |= bit(action->input);
     }
-    *ret_key =
-        (struct cob_solver_key){.digest = file_digest(vertex), .by_content = by_content & ~others};
+    *ret_key = (struct cob_solver_key){
+        .digest = digest_without_inputs(vertex), .by_content = by_content & ~others};
     return NULL;
 }
 
@@ -115,6 +115,15 @@ struct cob_error *cob_ops_key_source(
     *ret_key = (struct cob_solver_key){0};
     if (!g_str_has_prefix(identifier, "local://"))
         ret_key->digest = digest_of_op(vertex->op);
+    return NULL;
+}
+
+/* --- merge --- */
+
+struct cob_error *cob_ops_key_merge(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    *ret_key = (struct cob_solver_key){.digest = digest_without_inputs(vertex)};
     return NULL;
 }
 

@@ -76,6 +76,7 @@ static struct cob_error *find_kind(
         [PB__OP__OP_SOURCE] = {cob_ops_key_source, cob_ops_run_source},
         [PB__OP__OP_EXEC] = {cob_ops_key_exec, cob_ops_run_exec},
         [PB__OP__OP_FILE] = {cob_ops_key_file, cob_ops_run_file},
+        [PB__OP__OP_MERGE] = {cob_ops_key_merge, cob_ops_run_merge},
     };
     const unsigned number = vertex->op->op_case;
 
