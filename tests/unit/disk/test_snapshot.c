@@ -18,26 +18,10 @@
 #include <sys/xattr.h>
 
 #include "check.h"
+#include "store_fixture.h"
 #include "util/fs.h"
 
 #define DESCRIBED(text) (&(const struct cob_snapshot_facts){.description = (text)})
-
-struct fixture {
-    char *path;
-    struct cob_store *store;
-};
-
-static void fixture_init(struct fixture *f)
-{
-    *f = (struct fixture){.path = check_scratch_new()};
-    CHECK_OK(cob_store_open(f->path, &f->store));
-}
-
-static void fixture_done(struct fixture *f)
-{
-    cob_store_close(f->store);
-    check_scratch_free(f->path);
-}
 
 static bool can_mount(void)
 {
