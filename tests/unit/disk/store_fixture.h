@@ -11,5 +11,6 @@ struct fixture {
     struct cob_store *store;
 };
 
+/* The caller has the memory, and calls done. */
 void fixture_init(struct fixture *f);
 void fixture_done(struct fixture *f);
