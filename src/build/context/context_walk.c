@@ -261,7 +261,8 @@ static struct cob_error *visit(struct walk *walk, struct level *level, const cha
     if (has_stat < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "stat %s", path);
     bool is_on_way = interest.is_whole || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
-    if (has_stat < 0 || !is_on_way || (is_out && !S_ISDIR(st.st_mode))) { /* gone, or left out */
+    bool is_gone = has_stat < 0 || (S_ISCHR(st.st_mode) && st.st_rdev == 0); /* a whiteout */
+    if (is_gone || !is_on_way || (is_out && !S_ISDIR(st.st_mode))) {
         drop_last(context);
         return NULL;
     }

@@ -224,12 +224,22 @@ static struct cob_error *pack_device(struct pack *pack, const char *name, const 
     return put_header(pack);
 }
 
+static bool is_whiteout(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+/* A whiteout with nothing to hide shows in the mount of an image, when a directory is of one layer
+ * alone: overlayfs lists its name but finds no file; a bind mount, which one layer is, has it. */
 static struct cob_error *pack_other(struct pack *pack, int dir_fd, const char *name)
 {
+    const bool is_layer = pack->request->opaque_xattr != NULL;
     struct stat st;
 
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return cob_fail_errno(errno, "stat");
+        return errno == ENOENT && !is_layer ? NULL : cob_fail_errno(errno, "stat");
+    if (!is_layer && is_whiteout(&st))
+        return NULL;
     switch (st.st_mode & S_IFMT) {
     case S_IFREG: /* the directory did not tell the kind */
         return pack_file(pack, dir_fd, name);
