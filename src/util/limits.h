@@ -36,7 +36,7 @@
 #define COB_LIMIT_XATTR_BYTES (64 * COB_KIB) /* of one file, all together */
 #define COB_LIMIT_PATH_BYTES 4096
 #define COB_LIMIT_NAME_BYTES 255
-#define COB_LIMIT_TREE_DEPTH 1024
+#define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */

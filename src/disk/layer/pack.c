@@ -353,6 +353,9 @@ static struct cob_error *pack_name(struct pack *pack, int dir_fd, const struct n
     if (pack->request->opaque_xattr && g_str_has_prefix(name->text, WHITEOUT))
         return cob_fail(
             COB_INVALID, "a name that begins with .wh. means a removed file in a layer; rename it");
+    if (pack->frames->len > COB_LIMIT_TREE_DEPTH)
+        return cob_fail(COB_INVALID,
+            "more than the limit of %d directories deep; no layer holds it", COB_LIMIT_TREE_DEPTH);
     if (pack->path->len >= COB_LIMIT_PATH_BYTES)
         return cob_fail(COB_INVALID, "its path is too long for a layer");
     if (name->kind == DT_REG)

@@ -11,6 +11,7 @@
 #include "disk/layer/layer.h"
 #include "util/digest.h"
 #include "util/fs.h"
+#include "util/limits.h"
 
 #define OPAQUE_XATTR "user.test.opaque"
 
@@ -230,7 +231,7 @@ static void test_deep(void)
     g_autoptr(fixture) to = fixture_new();
     g_autoptr(GString) path = g_string_new(NULL);
 
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < COB_LIMIT_TREE_DEPTH; i++) {
         g_string_append(path, i ? "/d" : "d");
         g_assert_cmpint(mkdirat(from->fd, path->str, 0755), ==, 0);
         if (i % 100 == 0) {
@@ -243,6 +244,13 @@ static void test_deep(void)
     CHECK_OK(unpack(to->fd, first));
     g_autoptr(GByteArray) second = pack(to->fd);
     g_assert_cmpmem(first->data, first->len, second->data, second->len);
+
+    /* what could not be unpacked is not packed */
+    const struct cob_layer_pack_request request = {.dir_fd = from->fd};
+    g_string_append(path, "/d");
+    g_assert_cmpint(mkdirat(from->fd, path->str, 0755), ==, 0);
+    CHECK_ERROR(cob_layer_measure(&request, NULL), COB_INVALID,
+        "pack layer: d/d/*/d: more than the limit of 1024 directories deep; no layer holds it");
 }
 
 /* A version 3 capability names a user namespace of one machine; layers have version 2. */
