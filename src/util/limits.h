@@ -27,7 +27,8 @@
 #define COB_LIMIT_JSON_DEPTH 128
 
 /* disk/: layers and archives */
-#define COB_LIMIT_LAYER_BYTES (32 * COB_GIB) /* uncompressed */
+#define COB_LIMIT_LAYER_BYTES (32 * COB_GIB)        /* uncompressed */
+#define COB_LIMIT_DISK_RESERVE_BYTES (32 * COB_MIB) /* what unpacking leaves free */
 #define COB_LIMIT_LAYER_ENTRIES 5000000
 #define COB_LIMIT_RATIO 1100 /* uncompressed to compressed, once past the next */
 #define COB_LIMIT_RATIO_FREE_BYTES (64 * COB_MIB)

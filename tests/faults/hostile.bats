@@ -96,6 +96,18 @@ judge() {
     expect_output 'in/abs -> /etc/passwd' 'in/rel -> ../../../x'
 }
 
+@test "archives: names of whiteouts are told of at ADD, kept for later steps, and never in an image" {
+    mkdir in && echo x >in/.wh.f && tar -C in -cf x.tar .wh.f
+    printf 'FROM scratch AS a\nADD x.tar /d/\nFROM scratch\nCOPY --from=a /d/.wh.f /f\n' >Dockerfile
+    build_ok -t fine -o "type=tar,dest=$T/o.tar" .
+    expect_output '.wh.f: no image can have a name that begins with .wh.'
+    expect_equal "$(tar -xOf "$T/o.tar" f)" x
+    build_fails --target a -t bad .
+    expect_output 'd/.wh.f: a name that begins with .wh. means a removed file in a layer; rename it'
+    run "$COB" images
+    refuse_output bad
+}
+
 @test "archives: truncated and damaged ones are errors that name the file" {
     mkdir in && head -c 300000 /dev/urandom >in/f
     tar -cf good.tar in && gzip -k good.tar
@@ -122,6 +134,28 @@ judge() {
     expect_status 1
     expect_output 'No space left on device' bomb.tar.gz
     [ "$left" -ge 25 ] || fail "only $left MB of 32 are free after the failure"
+}
+
+# 4 GiB of zeros in each compression, at the ratio that it has; the disk has 96 MiB, of which 32 are
+# never taken.
+@test "archives: bombs of every compression leave a reserve on the disk" {
+    need_root
+    need_program python3 xz bzip2 zstd
+    mkdir "$T/small" && mount -t tmpfs -o size=96m none "$T/small"
+    local kind failed=0 left
+    for kind in gzip zstd xz bzip2; do
+        "$hostile" bomb "$kind" "bomb.$kind"
+        printf 'FROM scratch\nADD bomb.%s /\n' "$kind" >Dockerfile
+        COB_ROOT=$T/small/root run timeout 60 "$COB" build --progress=plain .
+        left=$(df --output=avail -m "$T/small" | tail -1)
+        if [ "$status" -ne 1 ] || [ "$left" -lt 85 ] ||
+            [[ $output != *"bomb.$kind: "*'less than 32 MiB of the disk would be left: No space left on device'* ]]; then
+            printf '%s: exit code %s, %s MB left: %s\n' "$kind" "$status" "$left" "$output" >&2
+            failed=1
+        fi
+    done
+    umount "$T/small"
+    [ "$failed" -eq 0 ]
 }
 
 liar() { # mode [archive]

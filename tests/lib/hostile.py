@@ -5,6 +5,7 @@
     hostile.py names                        list the hostile archives
     hostile.py archives FOLDER CANARY       write them: NAME.tar; and what becomes of each as a layer
                                             and by ADD, NAME.layer and NAME.add
+    hostile.py bomb gzip|zstd|xz|bzip2 FILE  4 GiB of zeros
     hostile.py tree FILE CANARY             the tree in an archive
     hostile.py registry PORTFILE MODE       serve one image wrongly: see MODES; ends when killed
     hostile.py registry PORTFILE archive FOLDER   serve all of its NAME.tar, as images of one layer
@@ -15,6 +16,7 @@ import http.server
 import io
 import json
 import os
+import subprocess
 import sys
 import tarfile
 
@@ -318,6 +320,24 @@ def write_archive(name, path, canary):
     archive.tar.close()
 
 
+BOMB_BYTES = 4 << 30
+COMPRESSORS = {"gzip": "gzip -9", "zstd": "zstd -q", "xz": "xz -0", "bzip2": "bzip2 -1"}
+
+
+def write_bomb(kind, path):
+    """4 GiB of zeros, as members that compress to the same bytes: only one of them is compressed."""
+    info = tarfile.TarInfo("zeros")
+    info.size = BOMB_BYTES
+    head = info.tobuf(tarfile.USTAR_FORMAT)
+    compress = COMPRESSORS[kind].split()
+    zeros = subprocess.run(compress, input=bytes(64 << 20), stdout=subprocess.PIPE, check=True).stdout
+    with open(path, "wb") as file:
+        file.write(subprocess.run(compress, input=head, stdout=subprocess.PIPE, check=True).stdout)
+        for _ in range(BOMB_BYTES // (64 << 20)):
+            file.write(zeros)
+        file.write(subprocess.run(compress, input=bytes(1024), stdout=subprocess.PIPE, check=True).stdout)
+
+
 # --- a registry that lies ---
 
 def digest_of(data):
@@ -481,6 +501,8 @@ def main():
         print("\n".join(MODES))
     elif words[:1] == ["archives"]:
         write_all(words[1], words[2])
+    elif words[:1] == ["bomb"]:
+        write_bomb(words[1], words[2])
     elif words[:1] == ["tree"]:
         print(tree_of(words[1], words[2]))
     elif words[:1] == ["registry"]:

@@ -308,7 +308,8 @@ static const struct row whiteouts[] = {
     {"raw-device-over-file", "a", {{"a"}, {"a", '3'}}, .warn = "a: left out*"},
     {"hard-link-to-whiteout", "#*it is removed by this layer*",
         {{".wh.a"}, {"b", '1', .link = "a"}}},
-    {"archive-has-no-whiteouts", ".wh..wh..opq .wh.x", {{".wh.x"}, {".wh..wh..opq"}}, .add = true},
+    {"archive-has-no-whiteouts", ".wh..wh..opq .wh.x", {{".wh.x"}, {".wh..wh..opq"}}, .add = true,
+        .warn = ".wh.x: no image can have a name that begins with .wh.*"},
 };
 
 static const struct row headers[] = {
