@@ -413,6 +413,39 @@ static void test_bombs(void)
     CHECK_ERROR(err, COB_EXHAUSTED, "*more than the limit of 1000000 bytes, uncompressed*");
 }
 
+/* Streams that ask for more memory than they may have; the first is the control of its kind. */
+static void test_memory_bombs(void)
+{
+    static const char dict[] =
+        "python3 -c 'import lzma, sys, zlib\n"
+        "d = bytearray(lzma.compress(sys.stdin.buffer.read()))\n"
+        "n = 4 * d[12] + 4; d[16] = %d; d[12 + n - 4:12 + n] = "
+        "zlib.crc32(d[12:12 + n - 4]).to_bytes(4, \"little\"); sys.stdout.buffer.write(d)'";
+    g_autofree char *small_dict = g_strdup_printf(dict, 22); /* 8 MiB */
+    g_autofree char *large_dict = g_strdup_printf(dict, 40); /* 4 GiB */
+    const struct {
+        const char *command, *want;
+    } rows[] = {
+        {"zstd -q --long=27 -c", NULL},
+        {"zstd -q --long=28 -c", "*zstd: its window is larger than the limit of 128 MiB"},
+        {"zstd -q --long=31 -c", "*zstd: its window is larger than the limit of 128 MiB"},
+        {small_dict, NULL},
+        {large_dict, "*xz: it needs more memory than the limit of 134217728"},
+    };
+    g_autoptr(fixture) f = fixture_new();
+    g_autoptr(GByteArray) tar = make_large(f);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(fixture) to = fixture_new();
+        g_autoptr(GByteArray) packed = run_filter(rows[i].command, tar);
+
+        if (rows[i].want)
+            CHECK_ERROR(unpack(to->fd, packed), COB_EXHAUSTED, rows[i].want);
+        else
+            CHECK_OK(unpack(to->fd, packed));
+    }
+}
+
 static void test_is_archive(void)
 {
     static const struct {
@@ -454,6 +487,7 @@ int main(int argc, char **argv)
     g_test_add_func("/layer/compress/repeats-and-is-read", test_compress);
     g_test_add_func("/layer/decompress/what-others-made", test_decompress);
     g_test_add_func("/layer/decompress/bombs", test_bombs);
+    g_test_add_func("/layer/decompress/memory-bombs", test_memory_bombs);
     g_test_add_func("/layer/is-archive", test_is_archive);
     return g_test_run();
 }

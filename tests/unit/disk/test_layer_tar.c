@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "disk/layer/tar.h"
+#include "util/limits.h"
 
 #define N_ARCHIVES 2000
 #define N_LONG 20000
@@ -278,9 +279,39 @@ static void test_differential(void)
     check_scratch_free(dir);
 }
 
+static struct cob_error *pass_entry(void *arg, const struct tar_entry *entry)
+{
+    (void)entry;
+    ++*(unsigned *)arg;
+    return NULL;
+}
+
+/* One header again and again. */
+static void test_too_many_entries(void)
+{
+    static const struct tar_events counting = {.entry = pass_entry, .data = on_data, .end = on_end};
+    const unsigned at_once = 1000;
+    g_autoptr(GByteArray) headers = g_byte_array_new();
+    unsigned n_entries = 0;
+    g_autoptr(tar_reader) reader = tar_reader_new(&counting, &n_entries);
+    struct tar_entry entry;
+    struct cob_error *err = NULL;
+
+    tar_entry_init(&entry);
+    g_string_assign(entry.name, "f");
+    for (unsigned i = 0; i < at_once; i++)
+        tar_write_header(headers, &entry);
+    tar_entry_done(&entry);
+    while (!err && n_entries <= COB_LIMIT_LAYER_ENTRIES)
+        err = tar_reader_write(reader, headers->data, headers->len);
+    CHECK_ERROR(err, COB_EXHAUSTED, "archive, at byte *: more entries than the limit of 5000000");
+    g_assert_cmpuint(n_entries, ==, COB_LIMIT_LAYER_ENTRIES);
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/layer/tar/others-see-the-same", test_differential);
+    g_test_add_func("/layer/tar/too-many-entries", test_too_many_entries);
     return g_test_run();
 }
