@@ -444,8 +444,9 @@ static struct cob_error *make_entry(struct extract *extract, int dir_fd, const c
     g_assert_not_reached();
 }
 
-/* In an archive it is a name like another one, as to BuildKit; but what of it gets into an image would
- * remove files there. That ends in an error then, and is said now. A user's folder may have it. */
+/* In an archive it is a name like another one, as to BuildKit; but what of it gets into an image
+ * would remove files there. That ends in an error then, and is said now. A user's folder may have
+ * it. */
 static void warn_of_whiteout(struct extract *extract, const char *path)
 {
     bool is_in_path = g_str_has_prefix(path, WHITEOUT) || strstr(path, "/" WHITEOUT);
@@ -510,8 +511,8 @@ static uint64_t max_bytes(const struct extract *extract)
     return extract->request->max_bytes ? extract->request->max_bytes : COB_LIMIT_LAYER_BYTES;
 }
 
-/* Stop while a prune can still work, and before others' builds meet a full disk. A user's own folder
- * is the user's affair. */
+/* Stop while a prune can still work, and before others' builds meet a full disk. A user's own
+ * folder is the user's affair. */
 static struct cob_error *check_room(struct extract *extract, uint64_t len)
 {
     struct statvfs fs;
