@@ -21,29 +21,70 @@ canary_state() {
     (cd "$canary" && find . -printf '%p %y %m %U:%G %s %T@ %l\n' | sort && cat f)
 }
 
-# A build of a hostile thing may succeed or fail, but must not hang, crash, or reach the canary.
-check_harmless() { # what
-    [ "$status" -le 1 ] || fail "$1: exit code $status" "$output"
-    expect_equal "$(canary_state)" "$before" "the canary after $1"
+# judge KIND NAME: the last build's tree in $T/o.tar or its error is as the table says, and the canary
+# is as it was.
+judge() {
+    local wanted got
+    wanted=$(cat "$T/$2.$1")
+    if [[ $wanted == !* ]]; then
+        got=
+        [ "$status" -eq 1 ] && [[ $output == *"${wanted#!}"* ]] || got="exit code $status: $output"
+        [ ! -e "$T/o.tar" ] || got+=" and there is an output"
+    elif [ "$status" -eq 0 ]; then
+        got=$("$hostile" tree "$T/o.tar" "$canary")
+        [ "$got" != "$wanted" ] || got=
+    else
+        got="exit code $status: $output"
+    fi
+    [ "$(canary_state)" = "$before" ] || got+=" and the canary is changed"
+    rm -f "$T/o.tar"
+    [ -z "$got" ] || printf '%s as %s: wanted: %s; got: %s\n' "$2" "$1" "$wanted" "$got" >&2
+    [ -z "$got" ]
 }
 
-@test "hostile archives by ADD: nothing outside the image changes" {
-    local name
+@test "hostile archives by ADD: the tree that is due, or an error; nothing outside changes" {
+    local name failed=0
+    "$hostile" archives "$T" "$canary"
+    printf 'FROM scratch\nADD x.tar /\n' >Dockerfile
     for name in $("$hostile" names); do
-        "$hostile" archive "$name" x.tar "$canary"
-        printf 'FROM scratch\nADD x.tar /\nADD x.tar /sub/\n' >Dockerfile
+        cp "$T/$name.tar" x.tar
         run timeout 30 "$COB" build --progress=plain -o "type=tar,dest=$T/o.tar" .
-        check_harmless "ADD of $name"
+        judge add "$name" || failed=1
+        [ "$status" -eq 0 ] || [[ $output == *'>>> ADD x.tar /'*x.tar:* ]] || fail "no place: $output"
+    done
+    [ "$failed" -eq 0 ]
+}
+
+@test "hostile archives by ADD over a folder: nothing outside changes" {
+    local name
+    "$hostile" archives "$T" "$canary"
+    printf 'FROM scratch\nADD x.tar /\nADD x.tar /sub/\n' >Dockerfile
+    for name in $("$hostile" names); do
+        cp "$T/$name.tar" x.tar
+        run timeout 30 "$COB" build --progress=plain -o "type=local,dest=$T/o" .
+        [ "$status" -le 1 ] || fail "$name: exit code $status" "$output"
+        expect_equal "$(canary_state)" "$before" "the canary after $name"
+        as_store_owner rm -rf "$T/o"
     done
 }
 
-@test "hostile archives as layers: nothing outside the image changes" {
-    local name
+@test "hostile archives as layers: the tree that is due, or an error and no image" {
+    local name failed=0
+    "$hostile" archives "$T" "$canary"
     liar
     for name in $("$hostile" names); do
-        run timeout 30 "$COB" pull --progress=plain "localhost:$port/archive/$name:v1"
-        check_harmless "a layer with $name"
+        printf 'FROM localhost:%s/archive/%s:v1\n' "$port" "$name" >Dockerfile
+        run timeout 30 "$COB" build --progress=plain -o "type=tar,dest=$T/o.tar" .
+        judge layer "$name" || failed=1
+        if [ "$status" -ne 0 ]; then
+            run timeout 30 "$COB" pull --progress=plain "localhost:$port/archive/$name:v1"
+            judge layer "$name" || failed=1
+            [[ $output == *"localhost:$port/archive/$name:v1"* ]] || fail "no name: $output"
+            run "$COB" images
+            [[ $output != *"$name"* ]] || fail "it is an image: $output"
+        fi
     done
+    [ "$failed" -eq 0 ]
 }
 
 @test "archives: links with absolute and .. targets are kept, within the root" {
@@ -54,6 +95,18 @@ check_harmless() { # what
     expect_status 0
     run tar -tvf "$T/o.tar"
     expect_output 'in/abs -> /etc/passwd' 'in/rel -> ../../../x'
+}
+
+@test "archives: names of whiteouts are told of at ADD, kept for later steps, and never in an image" {
+    mkdir in && echo x >in/.wh.f && tar -C in -cf x.tar .wh.f
+    printf 'FROM scratch AS a\nADD x.tar /d/\nFROM scratch\nCOPY --from=a /d/.wh.f /f\n' >Dockerfile
+    build_ok -t fine -o "type=tar,dest=$T/o.tar" .
+    expect_output '.wh.f: no image can have a name that begins with .wh.'
+    expect_equal "$(tar -xOf "$T/o.tar" f)" x
+    build_fails --target a -t bad .
+    expect_output 'd/.wh.f: a name that begins with .wh. means a removed file in a layer; rename it'
+    run "$COB" images
+    refuse_output bad
 }
 
 @test "archives: truncated and damaged ones are errors that name the file" {
@@ -82,6 +135,28 @@ check_harmless() { # what
     expect_status 1
     expect_output 'No space left on device' bomb.tar.gz
     [ "$left" -ge 25 ] || fail "only $left MB of 32 are free after the failure"
+}
+
+# 4 GiB of zeros in each compression, at the ratio that it has; the disk has 96 MiB, of which 32 are
+# never taken.
+@test "archives: bombs of every compression leave a reserve on the disk" {
+    need_root
+    need_program python3 xz bzip2 zstd
+    mkdir "$T/small" && mount -t tmpfs -o size=96m none "$T/small"
+    local kind failed=0 left
+    for kind in gzip zstd xz bzip2; do
+        "$hostile" bomb "$kind" "bomb.$kind"
+        printf 'FROM scratch\nADD bomb.%s /\n' "$kind" >Dockerfile
+        COB_ROOT=$T/small/root run timeout 60 "$COB" build --progress=plain .
+        left=$(df --output=avail -m "$T/small" | tail -1)
+        if [ "$status" -ne 1 ] || [ "$left" -lt 85 ] ||
+            [[ $output != *"bomb.$kind: "*'less than 32 MiB of the disk would be left: No space left on device'* ]]; then
+            printf '%s: exit code %s, %s MB left: %s\n' "$kind" "$status" "$left" "$output" >&2
+            failed=1
+        fi
+    done
+    umount "$T/small"
+    [ "$failed" -eq 0 ]
 }
 
 # A registry in the background, each repository of it another lie; see liar.py.
