@@ -287,13 +287,14 @@ static void test_cancel(void)
     const char *const args[] = {"/bin/sh", "-c", script, NULL};
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cancelling cancelling = {.cancel = NULL};
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
     step_fixture_init(&cancelling.fixture);
     CHECK_OK(cob_cancel_new(&cancelling.cancel));
     struct cob_executor_request request = {NO_NETWORK, .root_fd = cancelling.fixture.root_fd,
         .args = args, .env = env, .log = cancel_when_ready, .log_arg = &cancelling};
-    CHECK_ERROR(cob_executor_run(cancelling.fixture.executor, &request, cancelling.cancel, &code),
+    CHECK_ERROR(
+        cob_executor_run(cancelling.fixture.executor, &request, cancelling.cancel, &outcome),
         COB_CANCELLED, "*");
     g_assert_cmpint(g_get_monotonic_time() - cancelling.at_us, <, G_USEC_PER_SEC);
     g_assert_false(is_running(nap));
@@ -305,7 +306,7 @@ static void test_cancel(void)
 static int be_victim(void)
 {
     struct step_fixture fixture;
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
     step_fixture_init(&fixture);
     g_autofree char *script = stubborn(g_getenv("COB_TEST_NAP"));
@@ -313,7 +314,7 @@ static int be_victim(void)
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cob_executor_request request = {NO_NETWORK, .root_fd = fixture.root_fd, .args = args,
         .env = env, .stdout_fd = 1, .stderr_fd = 2};
-    CHECK_OK(cob_executor_run(fixture.executor, &request, NULL, &code));
+    CHECK_OK(cob_executor_run(fixture.executor, &request, NULL, &outcome));
     return 0;
 }
 
@@ -467,10 +468,10 @@ static void *run_one(void *arg)
     struct step_fixture *fixture = arg;
     struct cob_executor_request request = {
         .root_fd = fixture->root_fd, .args = args, .env = env, NO_NETWORK};
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
-    CHECK_OK(cob_executor_run(fixture->executor, &request, NULL, &code));
-    return GINT_TO_POINTER(code);
+    CHECK_OK(cob_executor_run(fixture->executor, &request, NULL, &outcome));
+    return GINT_TO_POINTER(outcome.exit_code);
 }
 
 static void test_steps_at_the_same_time(void)
