@@ -15,7 +15,8 @@
  * bounds its steps. A child joins v1 leaves by "tasks": it has one thread, and for that the kernel
  * needs no grace period, which "cgroup.procs" takes 5 to 40 ms to wait for.
  *
- * A leaf is named <pid of cob>-<random>, so that those of a killed cob are known and removed.
+ * A leaf is named <pid of cob>-<random> and flock()ed while its cob lives. Those of a killed cob are
+ * known by both and removed: a pid alone says nothing to a cob in another pid namespace.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,7 +24,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "build/executor/step.h"
@@ -36,6 +39,7 @@
 #define STEP_NAME "step"           /* the runtime's, in a leaf of v2 */
 #define MAX_PROCESSES "16384"
 #define STAT_BYTES (64 * COB_KIB)
+#define MAKE_TRIES 5
 #define REMOVE_TRIES 50
 #define REMOVE_WAIT_US 2000
 
@@ -105,6 +109,16 @@ static int remove_once(int parent_fd, const char *name)
     return unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 
+static bool is_abandoned(int parent_fd, const char *name)
+{
+    int pid = atoi(name);
+
+    if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+        return false;
+    cob_autoclose int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 /* A leaf with processes in it cannot be removed: only those that nobody uses any more go. */
 static void sweep(int parent_fd)
 {
@@ -112,9 +126,7 @@ static void sweep(int parent_fd)
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        int pid = atoi(entry->d_name);
-
-        if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+        if (is_abandoned(parent_fd, entry->d_name))
             remove_once(parent_fd, entry->d_name);
     }
     if (dir)
@@ -140,15 +152,28 @@ static struct cob_error *open_parent(struct step *step, const char *folder, int 
     return NULL;
 }
 
+/* -1: it is gone, or about to go. */
+static int open_locked(int parent_fd, const char *name)
+{
+    struct stat st;
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0 && (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstatat(parent_fd, name, &st, 0) < 0))
+        cob_closep(&fd), fd = -1;
+    return fd;
+}
+
 static struct cob_error *make_leaf(
     struct step *step, struct step_cgroups *cgroups, enum hierarchy which, const char *folder)
 {
     struct leaf *leaf = &cgroups->leaves[which];
 
     COB_TRY(open_parent(step, folder, &leaf->parent_fd));
-    if (mkdirat(leaf->parent_fd, cgroups->name, 0755) < 0)
-        return cob_fail_errno(errno, "make cgroup %s/cob/%s", folder, cgroups->name);
-    leaf->fd = openat(leaf->parent_fd, cgroups->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < MAKE_TRIES && leaf->fd < 0; i++) { /* swept before it was locked: again */
+        if (mkdirat(leaf->parent_fd, cgroups->name, 0755) < 0 && errno != EEXIST)
+            return cob_fail_errno(errno, "make cgroup %s/cob/%s", folder, cgroups->name);
+        leaf->fd = open_locked(leaf->parent_fd, cgroups->name);
+    }
     return leaf->fd < 0 ? cob_fail_errno(errno, "open cgroup %s/cob/%s", folder, cgroups->name)
                         : NULL;
 }
