@@ -150,8 +150,9 @@ static bool is_wanted(const struct step *step, const struct own_mount *mount)
     return true;
 }
 
-/* The root is mounted without devices already, but crun, that binds it once more, forgets the flags
- * of mounts: said again, as a mount of its own. crun takes "/." for the root, not "/". */
+/* The root is mounted without devices already, but runtimes forget that: crun when it binds the root
+ * once more, both when they are to make it read-only. Said again, as a mount of its own. crun takes
+ * "/." for the root, not "/". */
 static json_t *root_flags(const struct step *step)
 {
     return json_pack("{s:s, s:s, s:s, s:[s, s, s, s]}", "destination", "/.", "type", "bind",
@@ -263,9 +264,8 @@ json_t *bundle_config(const struct step *step, const char *cgroups_path)
     const char *hostname = step->request->hostname;
 
     /* crun takes this in place of linux.seccomp, which says the same and is there for the rest. */
-    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
+    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
         "annotations", "run.oci.seccomp_bpf_data", cob_seccomp_program, "process", process(step),
-        "root", "path", "rootfs", "readonly", (int)step->request->is_root_readonly, "hostname",
-        outside_text(hostname ? hostname : "buildkitsandbox"), "mounts", mounts(step), "linux",
-        linux_part(step, cgroups_path));
+        "root", "path", "rootfs", "hostname", outside_text(hostname ? hostname : "buildkitsandbox"),
+        "mounts", mounts(step), "linux", linux_part(step, cgroups_path));
 }
