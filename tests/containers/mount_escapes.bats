@@ -76,9 +76,9 @@ race() { # what
     [ "$n_good" -gt 0 ] || fail "no build succeeded; the last one:" "$output"
 }
 
-@test "race: mount targets in a cache mount whose folder turns into a link and back" {
+# The Dockerfile of a build whose mount points are in the folder that is exchanged.
+targets_that_move() {
     echo secret-text >"$T/secret" && chmod 644 "$T/secret"
-    start_swapping
     dockerfile <<'END'
 FROM busybox AS one
 WORKDIR /c/sub/w
@@ -89,7 +89,22 @@ FROM busybox
 COPY --from=one /etc/passwd /1
 COPY --from=two /etc/passwd /2
 END
+}
+
+@test "race: mount targets in a cache mount whose folder turns into a link and back" {
+    start_swapping
+    targets_that_move
     race 'targets in a cache mount'
+    stop_swapping
+    expect_equal "$(canary_state)" "$before" 'the canary at the end'
+}
+
+@test "race: mount targets in a cache mount, with runc" {
+    need_program runc
+    mkdir "$T/bin" && ln -s /usr/bin/* "$T/bin/" && rm -f "$T/bin/crun"
+    start_swapping
+    targets_that_move
+    PATH=$T/bin:/usr/sbin:/sbin race 'targets in a cache mount, with runc'
     stop_swapping
     expect_equal "$(canary_state)" "$before" 'the canary at the end'
 }
