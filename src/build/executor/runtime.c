@@ -196,9 +196,10 @@ static struct cob_error *explain(const struct step *step, const char *runtime, c
     if (strstr(words, "executable file"))
         return cob_fail(COB_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH",
             step->request->args[0]);
-    if (step->executor->is_single_id && strstr(words, "nvalid argument"))
+    if (step->executor->is_rootless && strstr(words, "nvalid argument"))
         return cob_fail(COB_PRECONDITION,
-            "%s: %s: this user has one id only: give it a range in /etc/subuid and /etc/subgid",
+            "%s: %s: whoever runs cob may lack an id or a group that the step has: add more to "
+            "/etc/subuid and /etc/subgid",
             name, words);
     return cob_fail(COB_UNKNOWN, "%s: %s", name, words);
 }
