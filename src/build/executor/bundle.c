@@ -150,9 +150,9 @@ static bool is_wanted(const struct step *step, const struct own_mount *mount)
     return true;
 }
 
-/* The root is mounted without devices already, but runtimes forget that: crun when it binds the root
- * once more, both when they are to make it read-only. Said again, as a mount of its own. crun takes
- * "/." for the root, not "/". */
+/* The root is mounted without devices already, but runtimes forget that: crun when it binds the
+ * root once more, both when they are to make it read-only. Said again, as a mount of its own. crun
+ * takes "/." for the root, not "/". */
 static json_t *root_flags(const struct step *step)
 {
     return json_pack("{s:s, s:s, s:s, s:[s, s, s, s]}", "destination", "/.", "type", "bind",

@@ -15,8 +15,8 @@
  * bounds its steps. A child joins v1 leaves by "tasks": it has one thread, and for that the kernel
  * needs no grace period, which "cgroup.procs" takes 5 to 40 ms to wait for.
  *
- * A leaf is named <pid of cob>-<random> and flock()ed while its cob lives. Those of a killed cob are
- * known by both and removed: a pid alone says nothing to a cob in another pid namespace.
+ * A leaf is named <pid of cob>-<random> and flock()ed while its cob lives. Those of a killed cob
+ * are known by both and removed: a pid alone says nothing to a cob in another pid namespace.
  */
 #include <dirent.h>
 #include <fcntl.h>
