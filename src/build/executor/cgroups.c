@@ -315,7 +315,7 @@ static bool read_kills(int dir_fd, const char *name, uint64_t *ret_n)
     g_autoptr(cob_error) err = fd < 0 ? NULL : cob_fs_read_fd(fd, STAT_BYTES, &bytes);
     gsize len = 0;
 
-    if (!bytes)
+    if (err || !bytes)
         return false;
     const char *data = g_bytes_get_data(bytes, &len);
     g_autofree char *text = g_strndup(data ? data : "", len);
