@@ -37,6 +37,7 @@
 #define COB_LIMIT_PATH_BYTES 4096
 #define COB_LIMIT_NAME_BYTES 255
 #define COB_LIMIT_TREE_DEPTH 1024
+#define COB_LIMIT_LAYER_RECORD_BYTES (2 * COB_MIB) /* beside a snapshot */
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */

@@ -41,8 +41,7 @@ static void survey_free(struct survey *findings)
 }
 COB_AUTOPTR(survey, survey_free)
 
-/* The entries of a folder of ours. */
-static struct cob_error *list_names(int dir_fd, const char *name, GPtrArray **ret_names)
+struct cob_error *cob_store_list_names(int dir_fd, const char *name, GPtrArray **ret_names)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -81,7 +80,7 @@ static struct cob_error *find_dead(struct cob_store *store, struct survey *findi
 {
     g_autoptr(GPtrArray) names = NULL;
 
-    COB_TRY(list_names(store->root_fd, "tmp", &names));
+    COB_TRY(cob_store_list_names(store->root_fd, "tmp", &names));
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
 
@@ -139,7 +138,7 @@ static struct cob_error *sweep_folder(
     g_autoptr(GPtrArray) names = NULL;
 
     COB_TRY(cob_db_run(store->db, add_name, known, sql));
-    COB_TRY(list_names(store->root_fd, folder, &names));
+    COB_TRY(cob_store_list_names(store->root_fd, folder, &names));
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *key = g_strconcat(prefix, name, NULL);
@@ -239,23 +238,26 @@ static struct cob_error *adopt_blob(struct cob_store *store, const char *name)
         COB_DB_T(digest), COB_DB_I(size), COB_DB_I(g_get_real_time()), COB_DB_T(store->boot));
 }
 
-/* A new database beside old data, because the old one was lost. */
+/* A new database beside old data, because the old one was lost; or a new store. */
 static struct cob_error *adopt(struct cob_store *store)
 {
     g_autoptr(GPtrArray) names = NULL;
+    int64_t next_id = 1;
 
-    COB_TRY(list_names(store->root_fd, "blobs/sha256", &names));
+    COB_TRY(cob_store_list_names(store->root_fd, "blobs/sha256", &names));
     for (guint i = 0; i < names->len; i++)
         COB_TRY(adopt_blob(store, g_ptr_array_index(names, i)));
+    COB_TRY(cob_store_adopt_layers(store, &next_id));
+    store->is_database_lost = names->len > 0 || next_id > 1;
     return cob_db_run(store->db, NULL, NULL,
-        "INSERT OR REPLACE INTO meta VALUES ('ready', 1), ('overlay', ?1), ('next_id', 1)",
-        COB_DB_T(store->is_userxattr ? "user" : "trusted"));
+        "INSERT OR REPLACE INTO meta VALUES ('ready', 1), ('overlay', ?1), ('next_id', ?2)",
+        COB_DB_T(store->is_userxattr ? "user" : "trusted"), COB_DB_I(next_id));
 }
 
 static struct cob_error *mend_rows(struct cob_store *store, const struct survey *findings)
 {
     if (findings->is_new)
-        COB_TRY(cob_wrap(adopt(store), "take up the blobs of a lost database"));
+        COB_TRY(cob_wrap(adopt(store), "take up the data of a lost database"));
     if (!findings->is_new && !findings->is_new_boot)
         return NULL;
     COB_TRY(cob_wrap(drop_torn(store, findings->good), "drop what a restart may have torn"));
