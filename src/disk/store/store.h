@@ -8,6 +8,7 @@
  *     <root>/snapshots/<id>/fs     see disk/snapshot; `record` beside it says what it is
  *     <root>/mounts/               see disk/cachemount
  *     <root>/corrupt/              blobs that changed on disk, for a person to look at
+ *     <root>/reserve               space that is given up so that a full disk can be tidied
  *     <root>/tmp/<lease>/          what one process is making; its file `lock` is flock()ed while
  *                                  that process lives
  *     <root>/locks                 one file for byte-range locks, see cob_store_try_lock()
@@ -35,6 +36,10 @@ char *cob_store_default_path(void);
 
 /* errors: the path is in the text; no right to write there is said as such. */
 COB_RESULT struct cob_error *cob_store_open(const char *path, struct cob_store **ret_store);
+
+/* To be called before the store is opened by who is going to remove things from it: on a full disk
+ * the reserve is given up for that. Opening makes it again when there is room. */
+void cob_store_spend_reserve(const char *path);
 
 /* Gives the lease back and removes this process's tmp/ folder. */
 void cob_store_close(struct cob_store *store);

@@ -60,5 +60,8 @@ COB_RESULT struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray
 /* Digest an open file from where it stands.  ret_digest: the caller's. */
 COB_RESULT struct cob_error *cob_store_digest_fd(int fd, char **ret_digest, uint64_t *ret_size);
 
+/* Make the reserve if there is none, and room for it. */
+void cob_store_keep_reserve(const struct cob_store *store);
+
 /* Take back what the dead left, and what a loss of power may have torn. */
 COB_RESULT struct cob_error *cob_store_recover(struct cob_store *store);

@@ -330,6 +330,8 @@ struct cob_error *cob_store_recover(struct cob_store *store)
     COB_TRY(look(store, findings));
     COB_TRY(check_overlay(store, findings));
     COB_TRY(find_dead(store, findings));
+    if (!findings->is_new)
+        cob_store_keep_reserve(store);
     if (!findings->is_new && !findings->is_new_boot && findings->dead->len == 0)
         return NULL;
     COB_TRY(cob_store_gate_acquire(store, LOCK_EX, &gate_fd));
