@@ -28,7 +28,7 @@ static struct cob_error *read_only_error(const struct cob_db *db)
         g_autofree char *path = g_strdup_printf("%s/cob.db%s", db->root_path, suffixes[i]);
         cob_autoclose int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
-        if (fd < 0)
+        if (fd < 0 && errno != ENOENT)
             return cob_fail_errno(errno, "open %s to write", path);
     }
     return cob_fail(COB_UNAVAILABLE,
@@ -79,6 +79,9 @@ struct cob_error *cob_db_error(struct cob_db *db, int rc)
     case SQLITE_FULL:
         return cob_fail_errno(ENOSPC, "write to the database %s/cob.db", db->root_path);
     case SQLITE_CANTOPEN:
+        if (errnum == ENOENT) /* of its second try, to read what it could not make */
+            return read_only_error(db);
+        G_GNUC_FALLTHROUGH;
     case SQLITE_IOERR:
         if (errnum)
             return cob_fail_errno(errnum, "%s %s/cob.db", action_of(extended), db->root_path);

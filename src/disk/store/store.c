@@ -215,6 +215,12 @@ struct cob_error *cob_store_open(const char *path, struct cob_store **ret_store)
     g_autoptr(cob_store) store = store_new(path);
     struct cob_error *err = open_all(store);
 
+    if (err && cob_error_code(err) == COB_EXHAUSTED && cob_store_clear_dead(store)) {
+        cob_error_free(err);
+        cob_store_close(store);
+        store = store_new(path);
+        err = open_all(store);
+    }
     if (err && cob_error_code(err) == COB_DENIED)
         return cob_wrap(err, "no right to write to the store %s (COB_ROOT names another)", path);
     if (err)

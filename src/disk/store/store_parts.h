@@ -60,6 +60,10 @@ COB_RESULT struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray
 /* Digest an open file from where it stands.  ret_digest: the caller's. */
 COB_RESULT struct cob_error *cob_store_digest_fd(int fd, char **ret_digest, uint64_t *ret_size);
 
+/* Remove what the dead left, but for their folders and locks, which are for a recovery: on a disk
+ * that they filled no lease can be made.  ret: whether there was anything. */
+bool cob_store_clear_dead(struct cob_store *store);
+
 /* Make the reserve if there is none, and room for it. */
 void cob_store_keep_reserve(const struct cob_store *store);
 

@@ -33,6 +33,15 @@ struct survey {
     bool is_userxattr;
 };
 
+static struct survey *survey_new(void)
+{
+    struct survey *findings = g_new0(struct survey, 1);
+
+    findings->dead = g_ptr_array_new_with_free_func(g_free);
+    findings->good = g_ptr_array_new_with_free_func(g_free);
+    return findings;
+}
+
 static void survey_free(struct survey *findings)
 {
     g_ptr_array_unref(findings->dead);
@@ -295,6 +304,46 @@ static struct cob_error *recover_gated(
     return NULL;
 }
 
+/* The dead one's folder is locked by the caller. */
+static bool clear_folder(const struct cob_store *store, const char *name)
+{
+    cob_autoclose int fd =
+        openat(store->leases_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(cob_error) err = cob_store_list_names(store->leases_fd, name, &names);
+    bool was_there = false;
+
+    for (guint i = 0; !err && fd >= 0 && i < names->len; i++) {
+        const char *each = g_ptr_array_index(names, i);
+
+        if (strcmp(each, "lock") == 0)
+            continue;
+        err = cob_tree_remove(fd, each);
+        was_there |= !err;
+    }
+    return was_there;
+}
+
+bool cob_store_clear_dead(struct cob_store *store)
+{
+    g_autoptr(survey) findings = survey_new();
+    int gate_fd = -1;
+    g_autoptr(cob_error) err = cob_store_gate_acquire(store, LOCK_EX, &gate_fd);
+    bool was_there = false;
+
+    if (!err)
+        err = find_dead(store, findings);
+    for (guint i = 0; !err && i < findings->dead->len; i++) {
+        const char *name = g_ptr_array_index(findings->dead, i);
+        cob_autoclose int fd = try_lease(store, name);
+
+        if (fd >= 0)
+            was_there |= clear_folder(store, name);
+    }
+    cob_store_gate_release(gate_fd);
+    return was_there;
+}
+
 /* What cannot be removed (files of a user namespace's other users, seen from outside) stays for a
  * start that can. */
 static void remove_leavings(struct cob_store *store, const struct survey *findings)
@@ -322,11 +371,9 @@ static void close_locks(GArray *locks)
 
 struct cob_error *cob_store_recover(struct cob_store *store)
 {
-    g_autoptr(survey) findings = g_new0(struct survey, 1);
+    g_autoptr(survey) findings = survey_new();
     int gate_fd = -1;
 
-    findings->dead = g_ptr_array_new_with_free_func(g_free);
-    findings->good = g_ptr_array_new_with_free_func(g_free);
     COB_TRY(look(store, findings));
     COB_TRY(check_overlay(store, findings));
     COB_TRY(find_dead(store, findings));
