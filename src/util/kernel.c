@@ -7,9 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Each is called with arguments that the kernel refuses before it does or changes anything: with
- * EINVAL, EFAULT, EBADF or E2BIG. ENOSYS and EPERM come from those who do not have it, or forbid it;
- * some, though, look for the right to mount before they look at their arguments. */
+/* Each is called with arguments that the kernel refuses before it does or changes anything, with
+ * EINVAL. ENOSYS and EPERM come from who does not have it, or forbids it; some, though, look for
+ * the right to mount before they look at their arguments. */
 static const struct {
     const char *name, *since;
     long number;
