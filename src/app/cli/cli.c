@@ -5,6 +5,7 @@
 
 #include "app/cli/command.h"
 #include "util/fs.h"
+#include "util/kernel.h"
 #include "util/log.h"
 
 /* What a signal handler may reach: set once, before the handler is, and there until the end. */
@@ -94,11 +95,13 @@ static int run_call(struct cli_call *call)
         cli_help_append_command(help, call->command);
         err = cli_print(help);
     } else {
-        err = call->command->run(call);
+        err = cob_kernel_check_threads();
+        if (!err)
+            err = call->command->run(call);
     }
     if (!err)
         return call->exit_code;
-    exit_code = fail(err, call->command, NULL);
+    exit_code = fail(cob_kernel_explain(err), call->command, NULL);
     return call->exit_code ? call->exit_code : exit_code;
 }
 
