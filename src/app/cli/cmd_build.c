@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/cli/build_call.h"
 #include "app/cli/cli_engine.h"
 #include "util/fs.h"
 
@@ -60,6 +61,8 @@ static struct cob_error *build_and_tell(
     struct cob_error *err;
 
     COB_TRY(cli_progress_new(call, &progress));
+    if (call->is_debug || cli_call_flag(call, "debug"))
+        cob_progress_expand(progress);
     COB_TRY(cli_engine_open_to_mount(&engine));
     err = cob_engine_build(engine, request, cob_progress_observer(progress), call->cancel, &result);
     cob_progress_finish(progress, err);
@@ -72,10 +75,17 @@ static struct cob_error *build_and_tell(
 static struct cob_error *run(struct cli_call *call)
 {
     struct cli_build_request build;
+    struct cli_build_call asked;
     struct cob_error *err;
 
+    COB_TRY(cli_build_call_of(call, &asked));
     COB_TRY(check_iidfile(cli_call_text(call, "iidfile")));
     COB_TRY(cli_build_request_init(call, &build));
+    if (!asked.is_build) {
+        err = cli_build_call_run(call, &build.request, &asked);
+        cli_build_request_done(&build);
+        return err;
+    }
     err = check_secrets(&build.request);
     if (!err)
         err = build_and_tell(call, &build.request);
