@@ -329,3 +329,30 @@ END
     run "$COB" build -o "type=oci,dest=$T/link" .
     expect_file "$T/canary" canary
 }
+
+@test "SOURCE_DATE_EPOCH: by argument and environment, in config, history, and times of a tar" {
+    echo a >a
+    dockerfile <<'EOF'
+FROM scratch
+COPY a /
+LABEL x=y
+EOF
+    config() {
+        local path=index.json member
+        for member in '.manifests[0]' .config; do
+            path=blobs/$(tar -xOf "$T/i.tar" "$path" | jq -r "$member.digest" | tr : /)
+        done
+        tar -xOf "$T/i.tar" "$path"
+    }
+    build_ok --build-arg SOURCE_DATE_EPOCH=1000000000 -o "type=oci,dest=$T/i.tar" \
+        -o "type=tar,dest=$T/t.tar" .
+    times=$(config | jq -r '.created, .history[].created' | sort -u)
+    expect_equal "$times" 2001-09-09T01:46:40Z 'times by argument'
+    times=$(TZ=UTC tar --full-time -tvf "$T/t.tar" | awk '{ print $4, $5 }' | sort -u)
+    expect_equal "$times" '2001-09-09 01:46:40' 'times in a tar'
+    SOURCE_DATE_EPOCH=7 build_ok -o "type=oci,dest=$T/i.tar" .
+    expect_equal "$(config | jq -r .created)" 1970-01-01T00:00:07Z 'time by environment'
+    run "$COB" build --build-arg SOURCE_DATE_EPOCH=yesterday .
+    expect_status 1
+    expect_output 'invalid SOURCE_DATE_EPOCH: yesterday: it should be seconds since 1970'
+}

@@ -84,6 +84,29 @@ script'
     refuse_output TERM= COB_ROOT
 }
 
+@test "ONBUILD: triggers run in the next build, with its context and stages, and are gone then" {
+    dockerfile <<'END'
+FROM busybox
+ONBUILD COPY main /src/
+ONBUILD RUN --mount=from=tools,target=/tools cat /src/main /tools/with >/out
+END
+    build_ok -t builder .
+    echo source >main
+    dockerfile <<'END'
+FROM busybox AS tools
+RUN echo tool >/with
+FROM builder
+RUN cat /out >/again
+END
+    build_ok --progress=plain -t app .
+    expect_output '[stage-1 2/4] COPY main /src/'
+    in_image app 'cat /again'
+    expect_exact $'source\ntool'
+    printf 'FROM app\nRUN echo late >/late\n' >Dockerfile
+    rm main
+    build_ok -t next .
+}
+
 @test "stages: only those that are needed are built, in parallel, and feed each other" {
     dockerfile <<'END'
 FROM busybox AS unused

@@ -25,6 +25,7 @@ COB_RESULT struct cob_error *cli_progress_new(
 struct cli_build_request {
     struct cob_engine_request request; /* borrows from the call and from below */
     GArray *secrets;                   /* struct cob_engine_secret */
+    GPtrArray *build_args;             /* char *, borrowed; then NULL */
     GPtrArray *texts;                  /* char *, owned: what `request` points at */
     char *empty_context;               /* a directory that stands for the missing one; NULL */
 };

@@ -79,6 +79,8 @@ static struct cob_error *export_all(
         .config = building->frontend.result.config,
         .platform = building->frontend.platform,
         .names = (const char *const *)building->names->pdata,
+        .has_epoch = building->frontend.has_epoch,
+        .epoch_s = building->frontend.epoch_s,
         .observer = building->observer};
 
     if (building->names->len > 1 || building->outputs->len == 0)

@@ -70,6 +70,8 @@ struct frontend {
     struct cob_dockerfile_result result;
     char *platform;      /* "linux/amd64": the target's */
     GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
+    bool has_epoch;      /* SOURCE_DATE_EPOCH is given: */
+    int64_t epoch_s;
 };
 COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,

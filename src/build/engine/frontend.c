@@ -277,6 +277,22 @@ static struct cob_error *prepare(
     return NULL;
 }
 
+/* Within what a date can be: years 1 to 9999. */
+#define MIN_EPOCH_S INT64_C(-62135596800)
+#define MAX_EPOCH_S INT64_C(253402300799)
+
+static struct cob_error *read_epoch(GHashTable *args, struct frontend *frontend)
+{
+    const char *text = g_hash_table_lookup(args, "SOURCE_DATE_EPOCH");
+
+    frontend->has_epoch = text && *text;
+    if (!frontend->has_epoch ||
+        g_ascii_string_to_signed(text, 10, MIN_EPOCH_S, MAX_EPOCH_S, &frontend->epoch_s, NULL))
+        return NULL;
+    return cob_fail(
+        COB_INVALID, "invalid SOURCE_DATE_EPOCH: %s: it should be seconds since 1970", text);
+}
+
 static struct cob_error *convert(struct lookup *lookup, const char *host, struct frontend *frontend)
 {
     const struct cob_engine_request *request = lookup->request;
@@ -299,6 +315,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .is_check = lookup->purpose == PURPOSE_LINT,
     };
 
+    COB_TRY(read_epoch(args, frontend));
     COB_TRY(prepare(lookup, &wish, frontend));
     return use(lookup, &wish, frontend);
 }

@@ -101,7 +101,8 @@ static struct cob_error *put_header(struct pack *pack)
 {
     const struct cob_layer_pack_request *request = pack->request;
 
-    if (request->has_max_mtime && pack->entry.mtime > request->max_mtime)
+    if (request->has_max_mtime &&
+        (request->is_every_mtime || pack->entry.mtime > request->max_mtime))
         pack->entry.mtime = request->max_mtime;
     g_byte_array_set_size(pack->header, 0);
     tar_write_header(pack->header, &pack->entry);

@@ -126,6 +126,12 @@ void dockerfile_use_context(struct dockerfile_convert *convert, const char *path
 COB_RESULT struct cob_error *dockerfile_forgive_unresolved(
     struct dockerfile_convert *convert, struct cob_error *err, struct dockerfile_base **ret_base);
 
+/* Ask for the images that the target's stages begin with, and note their ONBUILD triggers in a
+ * table for dockerfile_plan_new(), which borrows them from the convert.
+ * ret_is_new: some were not known to this plan, which must be made again. */
+COB_RESULT struct cob_error *dockerfile_learn_triggers(
+    struct dockerfile_convert *convert, GHashTable *triggers, bool *ret_is_new);
+
 /* Start a node: with its base's file system, config and variables. */
 COB_RESULT struct cob_error *dockerfile_build_start(
     struct dockerfile_convert *convert, struct dockerfile_build *build);
