@@ -192,6 +192,7 @@ static const struct row rules[] = {
         "(line 2)\n",
         .ignore = "a"},
     {.name = "ignored-but-brought-back", F "COPY Dockerfile .\n", "", .ignore = "** !Dockerfile"},
+    {.name = "ignored-with-a-file-brought-back", F "COPY dir .\n", "", .ignore = "dir !dir/x"},
     {.name = "ignored-in-a-stage",
         "FROM scratch AS b\nFROM b\nCOPY --from=b /foo /x\n",
         "",
