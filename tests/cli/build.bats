@@ -78,7 +78,15 @@ END
     expect_output 'failed to read dockerfile: open' 'Dockerfile: no such file or directory'
     run "$COB" build /no/such/context
     expect_status 1
-    expect_output /no/such/context
+    expect_exact 'ERROR: unable to prepare context: path "/no/such/context" not found'
+    touch file
+    run "$COB" build file
+    expect_status 1
+    expect_exact 'ERROR: unable to prepare context: path "file" is not a directory: name a Dockerfile by --file'
+    mkdir folder && mkdir folder/Dockerfile
+    run "$COB" build folder
+    expect_status 1
+    expect_output 'ERROR: failed to solve: failed to read dockerfile: open folder/Dockerfile: not a regular file'
     printf 'FROM scratch AS base\n' >Dockerfile
     run "$COB" build --target bsae .
     expect_status 1
@@ -88,7 +96,10 @@ END
     expect_output '--output type=zip'
     run "$COB" build -t 'Bad Name' .
     expect_status 1
-    expect_output 'Bad Name'
+    expect_output 'ERROR: failed to solve: invalid tag "Bad Name": invalid reference format'
+    run "$COB" build --network bridge .
+    expect_status 1
+    expect_output 'ERROR: failed to solve: unknown network bridge: there are default, host and none'
     run "$COB" build --secret id=a,src=/no/such/file .
     expect_status 1
     expect_output /no/such/file
@@ -167,6 +178,25 @@ END
     expect_equal "$stderr" ''
     run --separate-stderr "$COB" build -q --iidfile "$T/id" .
     expect_equal "$(cat "$T/id")" "$output" iidfile
+}
+
+@test "metadata-file: what was built, under buildx's keys" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    run "$COB" build -q -t one -t example.org/two:v2 --metadata-file "$T/metadata.json" .
+    expect_status 0
+    expect_equal "$(jq -c . "$T/metadata.json")" "{\"containerimage.config.digest\":\"$output\",\"containerimage.digest\":\"$output\",\"image.name\":\"docker.io/library/one:latest,example.org/two:v2\"}"
+    run "$COB" build --metadata-file /dev/null .
+    expect_status 1
+    expect_exact 'ERROR: --metadata-file /dev/null: it is there, and is no regular file'
+}
+
+@test "a context without a Dockerfile may have a dockerfile" {
+    printf 'FROM scratch\nLABEL a=b\n' >dockerfile
+    build_ok .
+    expect_output 'load build definition from dockerfile'
+    printf 'FROM scratch\nLABEL a=c\n' >Dockerfile
+    build_ok .
+    expect_output 'load build definition from Dockerfile'
 }
 
 @test "progress: tty draws on a terminal, right at any width" {

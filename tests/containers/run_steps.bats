@@ -213,6 +213,19 @@ END
     expect_exact typed
 }
 
+@test "cob run: a volume's relative path begins with a dot" {
+    mkdir -p data && echo seen >data/f
+    local volume
+    for volume in ./data:/m .:/m; do
+        run "$COB" run --rm -v "$volume" busybox ls -R /m
+        expect_status 0
+        expect_line f
+    done
+    run "$COB" run --rm -v data:/m busybox ls /m
+    expect_status 125
+    expect_output 'ERROR: volume data:/m: a volume is /host/path:/path[:ro] or ./host/path:/path[:ro]'
+}
+
 @test "cob run -it: a terminal" {
     need_program script
     run script -qec "$COB run --rm -it busybox sh -c 'tty; stty size'" /dev/null

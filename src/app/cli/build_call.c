@@ -127,21 +127,29 @@ static struct cob_error *print_answer(
     return g_steal_pointer(&answer->error);
 }
 
+/* A question on its way. */
+struct question {
+    const struct cob_engine_request *request;
+    enum cob_engine_method method;
+    struct cob_engine_answer answer;
+};
+
+static struct cob_error *ask(const struct cli_work *work)
+{
+    struct question *question = work->arg;
+
+    return cob_engine_ask(work->engine, question->request, question->method, work->observer,
+        work->call->cancel, &question->answer);
+}
+
 struct cob_error *cli_build_call_run(struct cli_call *call,
     const struct cob_engine_request *request, const struct cli_build_call *asked)
 {
-    g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(cob_progress) progress = NULL;
-    struct cob_engine_answer answer = {0};
-    struct cob_error *err;
+    struct question question = {.request = request, .method = asked->method};
+    struct cob_error *err = cli_engine_work(call, ask, &question);
 
-    COB_TRY(cli_progress_new(call, &progress));
-    COB_TRY(cli_engine_open(&engine));
-    err = cob_engine_ask(
-        engine, request, asked->method, cob_progress_observer(progress), call->cancel, &answer);
-    cob_progress_finish(progress, err);
     if (!err)
-        err = print_answer(call, asked, &answer);
-    cob_engine_answer_done(&answer);
+        err = print_answer(call, asked, &question.answer);
+    cob_engine_answer_done(&question.answer);
     return err;
 }

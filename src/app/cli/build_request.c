@@ -155,6 +155,18 @@ static struct cob_error *take_stdin_as_context(struct cli_build_request *build)
     return NULL;
 }
 
+/* In docker's words. */
+static struct cob_error *check_context(const char *context)
+{
+    if (g_file_test(context, G_FILE_TEST_IS_DIR))
+        return NULL;
+    if (!g_file_test(context, G_FILE_TEST_EXISTS))
+        return cob_fail(COB_NOT_FOUND, "unable to prepare context: path \"%s\" not found", context);
+    return cob_fail(COB_INVALID,
+        "unable to prepare context: path \"%s\" is not a directory: name a Dockerfile by --file",
+        context);
+}
+
 static bool is_remote(const char *context)
 {
     return strstr(context, "://") || g_str_has_prefix(context, "git@") ||
@@ -183,7 +195,7 @@ static struct cob_error *set_context(const struct cli_call *call, struct cli_bui
             "name the folder",
             context);
     build->request.context = context;
-    return NULL;
+    return check_context(context);
 }
 
 static struct cob_error *set_parallel(const struct cli_call *call, struct cli_build_request *build)

@@ -37,6 +37,7 @@ struct cli_command {
     unsigned min_args, max_args;
     bool is_program; /* options end at the first argument: the rest is for another program */
     bool is_hidden;  /* not in the list of commands */
+    int error_code;  /* exit code of an error; 0: 1 */
     struct cob_error *(*run)(struct cli_call *call);
 };
 
@@ -62,7 +63,7 @@ struct cli_call {
     GPtrArray **values;        /* for each option, NULL or char *, NULL-terminated; owned */
     GPtrArray *args;           /* char *, owned, NULL-terminated */
     bool is_help;              /* --help was there: nothing else counts */
-    bool is_debug;             /* --debug stood in front of the command */
+    bool is_debug;             /* --debug: warnings are told whole */
     struct cob_cancel *cancel; /* Ctrl-C; borrowed */
     int exit_code;             /* for run(), when it returns no error */
 };

@@ -110,3 +110,10 @@ struct client {
     const struct cob_ignore *ignore;
 };
 struct cob_ops_client cob_engine_client(struct client *client);
+
+/* --- runimage.c --- */
+
+/* What the name of a network means; NULL is "default".
+ * errors: COB_INVALID for another name than default, host and none. */
+COB_RESULT struct cob_error *cob_engine_network(
+    const char *name, enum cob_executor_network *ret_network);

@@ -27,17 +27,27 @@ static struct cob_error *read_dockerfile(
         *ret_bytes = g_bytes_ref(request->dockerfile_bytes);
         return NULL;
     }
-    COB_TRY(cob_fs_read_file(AT_FDCWD, path, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes));
+    COB_TRY(cob_wrap(cob_fs_read_file(AT_FDCWD, path, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes),
+        "failed to read dockerfile"));
     if (!*ret_bytes)
         return cob_fail(
             COB_NOT_FOUND, "failed to read dockerfile: open %s: no such file or directory", path);
     return NULL;
 }
 
+/* In a context that has no Dockerfile a dockerfile will do, as for buildx. The caller frees it. */
 static char *dockerfile_path(const struct cob_engine_request *request)
 {
-    return request->dockerfile ? g_strdup(request->dockerfile)
-                               : g_build_filename(request->context, "Dockerfile", NULL);
+    g_autofree char *usual = NULL;
+    g_autofree char *lower = NULL;
+
+    if (request->dockerfile)
+        return g_strdup(request->dockerfile);
+    usual = g_build_filename(request->context, "Dockerfile", NULL);
+    lower = g_build_filename(request->context, "dockerfile", NULL);
+    if (access(usual, F_OK) < 0 && errno == ENOENT && access(lower, F_OK) == 0)
+        return g_steal_pointer(&lower);
+    return g_steal_pointer(&usual);
 }
 
 static struct cob_error *load_dockerfile(const struct cob_engine_request *request,

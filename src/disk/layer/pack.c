@@ -73,21 +73,7 @@ static struct cob_error *stopped(void)
 
 static struct cob_error *put(struct pack *pack, const void *data, size_t len)
 {
-    const uint8_t *at = data;
-
-    while (len > 0) {
-        size_t cap;
-        uint8_t *room = ring_space(pack->ring, &cap);
-
-        if (!room)
-            return stopped();
-        size_t n = MIN(len, cap);
-        memcpy(room, at, n);
-        ring_commit(pack->ring, n);
-        at += n;
-        len -= n;
-    }
-    return NULL;
+    return ring_put(pack->ring, data, len) ? NULL : stopped();
 }
 
 static struct cob_error *put_zeros(struct pack *pack, size_t len)
