@@ -16,6 +16,7 @@
 #define COB_LIMIT_EXPAND_DEPTH 64          /* ${a:-${b:-...}} */
 #define COB_LIMIT_IGNORE_BYTES (16 * COB_MIB)
 #define COB_LIMIT_IGNORE_PATTERNS 100000
+#define COB_LIMIT_LINT_WARNINGS 1000 /* of one Dockerfile */
 #define COB_LIMIT_LLB_OPS 1000000
 #define COB_LIMIT_LLB_OP_BYTES (16 * COB_MIB)
 

@@ -123,9 +123,12 @@ int cli_main(int argc, char **argv)
     struct cli_call call;
     struct cob_error *err;
     unsigned n_words = 0;
+    bool is_debug = false;
     int exit_code;
 
     json_set_alloc_funcs(g_malloc, g_free);
+    for (; args[0] && (!strcmp(args[0], "--debug") || !strcmp(args[0], "-D")); args++)
+        is_debug = true;
     if (!args[0] || !strcmp(args[0], "--help") || !strcmp(args[0], "-h"))
         return print_all_help();
     if (!strcmp(args[0], "--version") || !strcmp(args[0], "-v"))
@@ -138,6 +141,7 @@ int cli_main(int argc, char **argv)
         return fail(err, command, command->name);
     err = set_up_signals();
     call.cancel = cancel_on_signal;
+    call.is_debug = is_debug;
     exit_code = err ? fail(err, command, NULL) : run_call(&call);
     cli_call_done(&call);
     return exit_code;
