@@ -62,15 +62,20 @@ struct frontend_call {
     struct cob_cancel *cancel;
 };
 
+/* What is built for one platform. */
+struct frontend_target {
+    char *platform; /* "linux/amd64" */
+    struct cob_dockerfile_result result;
+};
+
 /* What the frontend made of a request. */
 struct frontend {
     struct cob_srcfile *file;
     struct cob_dockerfile *dockerfile;
     struct cob_ignore *ignore; /* NULL: no such file */
-    struct cob_dockerfile_result result;
-    char *platform;      /* "linux/amd64": the target's */
-    GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
-    bool has_epoch;      /* SOURCE_DATE_EPOCH is given: */
+    GArray *targets;           /* struct frontend_target, owned: one a platform, each once */
+    GPtrArray *warnings;       /* struct cob_dockerfile_warning *, owned */
+    bool has_epoch;            /* SOURCE_DATE_EPOCH is given: */
     int64_t epoch_s;
 };
 COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
@@ -84,6 +89,9 @@ COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call 
     enum cob_engine_method method, struct frontend *ret_frontend,
     struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
+
+/* The platform of this machine. The caller frees it. */
+char *cob_engine_host_platform(void);
 
 /* --- cacheindex.c --- */
 

@@ -371,7 +371,7 @@ static void test_scratch_result(void)
     struct cob_llb_graph *graph = world_graph(NULL, 0);
 
     world_init(&world);
-    g_assert_cmpint(graph->result.vertex, ==, -1);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, -1);
     CHECK_OK(world_try_graph(&world, graph, NULL, 0, NULL));
     world_graph_free(graph);
     world_done(&world);

@@ -161,7 +161,7 @@ static void check_sample_graph(const struct cob_llb_graph *graph)
     const struct cob_llb_vertex *exec = graph->vertices->pdata[3];
 
     g_assert_cmpint(graph->vertices->len, ==, 6);
-    g_assert_cmpint(graph->result.vertex, ==, 5);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, 5);
     g_assert_cmpstr(image->name, ==, "[1/2] FROM busybox");
     g_assert_cmpstr(copy->name, ==, "mkdir /app, copy /go.mod /app/");
     g_assert_true(exec->is_ignoring_cache);
@@ -217,7 +217,7 @@ static void test_scratch(void)
     g_assert_cmpint(g_bytes_get_size(bytes), ==, 0);
     CHECK_OK(cob_llb_definition_parse(bytes, &parsed));
     CHECK_OK(cob_llb_graph_new(parsed, &graph));
-    g_assert_cmpint(graph->result.vertex, ==, -1);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, -1);
     CHECK_OK(cob_llb_dump(parsed, &dump));
     g_assert_cmpstr(dump, ==, "result\n  scratch\n");
 }
