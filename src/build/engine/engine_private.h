@@ -93,6 +93,10 @@ void cob_engine_frontend_done(struct frontend *frontend);
 /* The platform of this machine. The caller frees it. */
 char *cob_engine_host_platform(void);
 
+/* What a user calls a platform ("arm64", "linux/arm64/v8"), as it is normally written.
+ * text: NULL: this machine's. ret_platform: the caller's. */
+COB_RESULT struct cob_error *cob_engine_platform(const char *text, char **ret_platform);
+
 /* --- cacheindex.c --- */
 
 /* What an index gave out in one build, so that its uses are recorded once, at the end. */

@@ -251,23 +251,32 @@ char *cob_engine_host_platform(void)
     return cob_platform_text(host);
 }
 
+struct cob_error *cob_engine_platform(const char *text, char **ret_platform)
+{
+    g_autofree char *host_text = cob_engine_host_platform();
+    g_autoptr(cob_platform) host = NULL;
+    g_autoptr(cob_platform) platform = NULL;
+
+    COB_TRY(cob_platform_parse(host_text, NULL, &host));
+    COB_TRY(cob_wrap(
+        cob_platform_parse(text ? text : host_text, host, &platform), "--platform %s", text));
+    *ret_platform = cob_platform_text(platform);
+    return NULL;
+}
+
 /* Each platform that is asked for, as it is normally written, once.
  * spec: buildx util/platformutil/parse.go. */
 static struct cob_error *read_platforms(
-    const struct cob_engine_request *request, const char *host_text, struct frontend *frontend)
+    const struct cob_engine_request *request, struct frontend *frontend)
 {
-    const char *const here[] = {host_text, NULL};
-    const char *const *text = request->platforms && *request->platforms ? request->platforms : here;
+    static const char *const none[] = {"local", NULL};
+    const char *const *text = request->platforms && *request->platforms ? request->platforms : none;
     g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(cob_platform) host = NULL;
 
-    COB_TRY(cob_platform_parse(host_text, NULL, &host));
     for (; *text; text++) {
-        g_autoptr(cob_platform) platform = NULL;
         struct frontend_target target = {0};
 
-        COB_TRY(cob_wrap(cob_platform_parse(*text, host, &platform), "--platform"));
-        target.platform = cob_platform_text(platform);
+        COB_TRY(cob_engine_platform(*text, &target.platform));
         if (g_hash_table_add(seen, target.platform))
             g_array_append_val(frontend->targets, target);
         else
@@ -441,7 +450,7 @@ static struct cob_error *run(
     g_autofree char *host = cob_engine_host_platform();
     struct cob_error *err;
 
-    COB_TRY(read_platforms(lookup->request, host, frontend));
+    COB_TRY(read_platforms(lookup->request, frontend));
     COB_TRY(load_dockerfile(lookup->request, lookup->observer, frontend));
     lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
     err = convert(lookup, host, frontend);

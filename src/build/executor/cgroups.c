@@ -295,7 +295,7 @@ static struct cob_error *make_unified_leaf(struct step *step, struct step_cgroup
 
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
 {
-    if (step->executor->is_rootless) {
+    if (step_is_bare(step)) {
         hide_cgroups();
         return NULL;
     }
