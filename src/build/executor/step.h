@@ -68,7 +68,7 @@ struct step {
     struct cob_executor_outcome outcome;
 };
 
-/* Is the step in a user namespace? Then it has no cgroups, and makes no devices. */
+/* Is the step in a user namespace? Then it makes no devices, and its runtime no cgroups. */
 bool step_is_bare(const struct step *step);
 
 /* stepmounts.c */
