@@ -11,26 +11,26 @@
 /* One try of an exchange. */
 struct attempt {
     const struct exchange *exchange;
-    struct web_url *first; /* at the registry */
-    struct web_url *url;   /* where it is now, after redirects */
+    struct cob_url *first; /* at the registry */
+    struct cob_url *url;   /* where it is now, after redirects */
     char *authorization;   /* for the origin of `first` alone */
     unsigned n_redirects;
 };
 
 static void attempt_done(struct attempt *attempt)
 {
-    registry_url_free(attempt->first);
-    registry_url_free(attempt->url);
+    cob_url_free(attempt->first);
+    cob_url_free(attempt->url);
     g_free(attempt->authorization);
 }
 
-static void restart_response(struct http_response *response)
+static void restart_response(struct cob_http_response *response)
 {
-    registry_http_response_done(response);
-    registry_http_response_init(response);
+    cob_http_response_done(response);
+    cob_http_response_init(response);
 }
 
-static struct cob_error *send_request(struct attempt *attempt, struct http_response *response)
+static struct cob_error *send_request(struct attempt *attempt, struct cob_http_response *response)
 {
     const struct exchange *exchange = attempt->exchange;
     const struct exchange_tools *tools = exchange->tools;
@@ -39,8 +39,8 @@ static struct cob_error *send_request(struct attempt *attempt, struct http_respo
 
     if (!is_home)
         COB_TRY(registry_servers_get(tools->servers, attempt->url->server, &server));
-    struct http_request request = {.url = attempt->url,
-        .server = server,
+    struct cob_http_request request = {.url = attempt->url,
+        .tls = &server->tls,
         .accept = exchange->accept,
         .authorization = is_home ? attempt->authorization : NULL,
         .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
@@ -48,47 +48,39 @@ static struct cob_error *send_request(struct attempt *attempt, struct http_respo
         .on_body = exchange->on_body,
         .arg = exchange->arg};
     restart_response(response);
-    return registry_http_send(tools->pool, &request, exchange->cancel, response);
+    return cob_http_send(tools->http, &request, exchange->cancel, response);
 }
 
-static struct cob_error *check_redirect(const struct attempt *attempt, const struct web_url *to)
+static struct cob_error *check_redirect(const struct attempt *attempt, const struct cob_url *to)
 {
-    const struct web_url *from = attempt->url;
+    const struct cob_url *from = attempt->url;
     const char *home = attempt->exchange->server->address;
 
     if (from->is_https && !to->is_https)
         return cob_fail(COB_DENIED, "it leads from https to http");
-    if (registry_host_is_private(to->host) && from->is_https && !registry_host_is_private(home))
+    if (cob_url_host_is_private(to->host) && from->is_https && !cob_url_host_is_private(home))
         return cob_fail(COB_DENIED, "a public registry may not point to a private address");
     return NULL;
 }
 
 static struct cob_error *go_to(struct attempt *attempt, const char *location)
 {
-    g_autoptr(web_url) to = NULL;
+    g_autoptr(cob_url) to = NULL;
 
     if (++attempt->n_redirects > COB_LIMIT_HTTP_REDIRECTS)
         return cob_fail(COB_EXHAUSTED, "more than %d in a row", COB_LIMIT_HTTP_REDIRECTS);
-    COB_TRY(registry_url_parse(attempt->exchange->tools->api, attempt->url->text, location, &to));
+    COB_TRY(cob_url_parse(attempt->exchange->tools->http, attempt->url->text, location, &to));
     COB_TRY(check_redirect(attempt, to));
-    registry_url_free(attempt->url);
+    cob_url_free(attempt->url);
     attempt->url = g_steal_pointer(&to);
     return NULL;
 }
 
-static bool is_redirect(const struct http_response *response)
-{
-    long status = response->status;
-
-    return response->fate == HTTP_ANSWERED && response->location &&
-           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
-}
-
-static struct cob_error *follow(struct attempt *attempt, struct http_response *response)
+static struct cob_error *follow(struct attempt *attempt, struct cob_http_response *response)
 {
     COB_TRY(send_request(attempt, response));
-    while (is_redirect(response)) {
-        g_autofree char *location = g_strdup(response->location);
+    while (cob_http_is_redirect(response)) {
+        g_autofree char *location = g_strdup(cob_http_header(response, "location"));
 
         COB_TRY(cob_wrap(go_to(attempt, location), "redirect to %.*s",
             (int)MIN(strcspn(location, "?"), 200U), location));
@@ -101,33 +93,36 @@ static struct cob_error *follow(struct attempt *attempt, struct http_response *r
 static struct cob_error *begin(struct attempt *attempt)
 {
     const struct exchange *exchange = attempt->exchange;
-    const struct curl_api *api = exchange->tools->api;
+    const struct cob_http *http = exchange->tools->http;
 
-    g_clear_pointer(&attempt->first, registry_url_free);
-    g_clear_pointer(&attempt->url, registry_url_free);
+    g_clear_pointer(&attempt->first, cob_url_free);
+    g_clear_pointer(&attempt->url, cob_url_free);
     attempt->n_redirects = 0;
-    COB_TRY(registry_url_parse(api, NULL, exchange->url, &attempt->first));
-    return registry_url_parse(api, NULL, exchange->url, &attempt->url);
+    COB_TRY(cob_url_parse(http, NULL, exchange->url, &attempt->first));
+    return cob_url_parse(http, NULL, exchange->url, &attempt->url);
 }
 
 /* A realm that is out of order for now makes the whole try one that may be repeated. */
-static struct cob_error *authorize(struct attempt *attempt, struct http_response *response)
+static struct cob_error *authorize(struct attempt *attempt, struct cob_http_response *response)
 {
     const struct exchange *exchange = attempt->exchange;
-    g_autoptr(GPtrArray) challenges = g_ptr_array_ref(response->challenges);
+    g_autoptr(GPtrArray) challenges = registry_challenges_new();
 
+    for (unsigned i = 0; i < response->authenticate->len; i++)
+        registry_challenge_parse(g_ptr_array_index(response->authenticate, i), challenges);
     g_clear_pointer(&attempt->authorization, g_free);
     struct cob_error *err = registry_token_get(exchange->tools->tokens, exchange->server,
         exchange->repository, challenges, exchange->cancel, &attempt->authorization);
     if (!err || cob_error_code(err) != COB_UNAVAILABLE)
         return err;
-    response->fate = HTTP_BROKEN;
+    response->fate = COB_HTTP_BROKEN;
     response->why = err;
     return NULL;
 }
 
 /* Once through: with what is known, and after a 401 with what was learnt from it. */
-static struct cob_error *try_once(const struct exchange *exchange, struct http_response *response)
+static struct cob_error *try_once(
+    const struct exchange *exchange, struct cob_http_response *response)
 {
     struct attempt attempt = {.exchange = exchange,
         .authorization =
@@ -136,7 +131,7 @@ static struct cob_error *try_once(const struct exchange *exchange, struct http_r
 
     if (!err)
         err = follow(&attempt, response);
-    bool is_asked = !err && response->fate == HTTP_ANSWERED && response->status == 401 &&
+    bool is_asked = !err && response->fate == COB_HTTP_ANSWERED && response->status == 401 &&
                     strcmp(attempt.url->origin, attempt.first->origin) == 0;
     if (is_asked)
         err = authorize(&attempt, response);
@@ -148,7 +143,7 @@ static struct cob_error *try_once(const struct exchange *exchange, struct http_r
     return err;
 }
 
-char *registry_server_message(const struct http_response *response)
+char *registry_server_message(const struct cob_http_response *response)
 {
     json_auto_t *json = NULL;
     json_t *errors = NULL;
@@ -171,7 +166,8 @@ char *registry_server_message(const struct http_response *response)
         code && message ? ": " : "", MAX_MESSAGE_BYTES, message ? message : "");
 }
 
-static struct cob_error *give_up(const struct exchange *exchange, struct http_response *response)
+static struct cob_error *give_up(
+    const struct exchange *exchange, struct cob_http_response *response)
 {
     g_autofree char *message = registry_server_message(response);
 
@@ -185,28 +181,29 @@ static struct cob_error *give_up(const struct exchange *exchange, struct http_re
 }
 
 /* An answer that ends well, but before all was there, is as good as broken. */
-static void check_length(const struct exchange *exchange, struct http_response *response)
+static void check_length(const struct exchange *exchange, struct cob_http_response *response)
 {
     bool is_body = response->status == 200 || response->status == 206;
 
-    if (response->fate != HTTP_ANSWERED || !is_body || !exchange->is_complete ||
+    if (response->fate != COB_HTTP_ANSWERED || !is_body || !exchange->is_complete ||
         exchange->is_complete(exchange->arg))
         return;
-    response->fate = HTTP_BROKEN;
+    response->fate = COB_HTTP_BROKEN;
     response->why =
         cob_fail(COB_UNAVAILABLE, "%s: the answer is too short", exchange->server->name);
 }
 
-struct cob_error *registry_exchange(const struct exchange *exchange, struct http_response *response)
+struct cob_error *registry_exchange(
+    const struct exchange *exchange, struct cob_http_response *response)
 {
-    struct retry retry = {.timing = exchange->tools->timing};
+    struct cob_http_retry retry = {0};
     uint64_t n_before = 0;
     bool is_again = true;
 
     for (;;) {
         COB_TRY(try_once(exchange, response));
         check_length(exchange, response);
-        if (!registry_is_retryable(response))
+        if (!cob_http_is_retryable(response))
             return NULL;
         if (exchange->is_complete && exchange->is_complete(exchange->arg))
             return NULL;
@@ -214,8 +211,8 @@ struct cob_error *registry_exchange(const struct exchange *exchange, struct http
         if (n_done > n_before + COB_MIB) /* a server that gives a good piece each time is of use */
             retry.n_failed = 0;
         n_before = n_done;
-        COB_TRY(registry_retry_wait(
-            &retry, exchange->tools->api, response, exchange->cancel, &is_again));
+        COB_TRY(cob_http_retry_wait(
+            exchange->tools->http, &retry, response, exchange->cancel, &is_again));
         if (!is_again)
             return give_up(exchange, response);
     }

@@ -5,16 +5,13 @@
  */
 #pragma once
 
-#include "net/registry/retry.h"
 #include "net/registry/token.h"
 
 /* What all exchanges share; borrowed. */
 struct exchange_tools {
-    const struct curl_api *api;
-    struct http_pool *pool;
+    struct cob_http *http;
     struct server_table *servers;
     struct token_cache *tokens;
-    const struct cob_registry_timing *timing;
 };
 
 /* What to ask of whom. All borrowed. */
@@ -27,7 +24,7 @@ struct exchange {
     size_t max_body;
     /* NULL: the body is kept. Called in each try with what that try brings. */
     struct cob_error *(*on_body)(
-        void *arg, const struct http_response *response, const void *data, size_t len);
+        void *arg, const struct cob_http_response *response, const void *data, size_t len);
     /* Where the next try is to begin: so many bytes are there already. NULL: at 0. */
     uint64_t (*n_done)(void *arg);
     /* Is all there, although the answer broke? NULL: never. */
@@ -41,11 +38,11 @@ struct exchange {
  *
  * response:  initialised; the last answer, any status that is no redirect.
  * errors:    COB_UNAVAILABLE when tries ran out, and the server's last word; what
- *            registry_http_send() and registry_token_get() say; a redirect not to be followed.
+ *            cob_http_send() and registry_token_get() say; a redirect not to be followed.
  */
 COB_RESULT struct cob_error *registry_exchange(
-    const struct exchange *exchange, struct http_response *response);
+    const struct exchange *exchange, struct cob_http_response *response);
 
 /* What a registry says in an error body, " (CODE: message)" cut to a line, or "". The caller frees
  * it. spec: distribution-spec, "Error Codes". */
-char *registry_server_message(const struct http_response *response);
+char *registry_server_message(const struct cob_http_response *response);

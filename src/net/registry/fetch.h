@@ -5,6 +5,7 @@
 #pragma once
 
 #include "net/registry/exchange.h"
+#include "net/registry/registry.h"
 
 /* A server to ask, and how its URLs begin. */
 struct endpoint {
@@ -23,4 +24,4 @@ COB_RESULT struct cob_error *registry_endpoints(
     const struct exchange_tools *tools, const char *domain, GPtrArray **ret_endpoints);
 
 /* The error of an answer that is not what was asked for; NULL for 200 and 206. */
-COB_RESULT struct cob_error *registry_check_status(const struct http_response *response);
+COB_RESULT struct cob_error *registry_check_status(const struct cob_http_response *response);

@@ -44,14 +44,15 @@ static bool is_range(const char *content_range, uint64_t start, uint64_t size)
 }
 
 /* The first bytes of an answer: where in the blob do they belong? */
-static struct cob_error *begin_answer(struct fetch *fetch, const struct http_response *response)
+static struct cob_error *begin_answer(struct fetch *fetch, const struct cob_http_response *response)
 {
     uint64_t size = fetch->blob->size;
     bool is_piece = response->status == 206;
+    const char *range = cob_http_header(response, "content-range");
 
-    if (is_piece && !is_range(response->content_range, fetch->n_done, size))
+    if (is_piece && !is_range(range, fetch->n_done, size))
         return cob_fail(COB_DATA_LOSS, "the registry sent range \"%s\", asked for %" PRIu64 "-",
-            response->content_range ? response->content_range : "", fetch->n_done);
+            range ? range : "", fetch->n_done);
     fetch->n_skip = is_piece ? 0 : fetch->n_done;
     uint64_t want = is_piece ? size - fetch->n_done : size;
     if (response->content_length >= 0 && (uint64_t)response->content_length != want)
@@ -62,7 +63,7 @@ static struct cob_error *begin_answer(struct fetch *fetch, const struct http_res
 }
 
 static struct cob_error *take_bytes(
-    void *arg, const struct http_response *response, const void *data, size_t len)
+    void *arg, const struct cob_http_response *response, const void *data, size_t len)
 {
     struct fetch *fetch = arg;
     const struct cob_registry_sink *sink = fetch->sink;
@@ -116,13 +117,13 @@ static struct cob_error *get_from(struct fetch *fetch, const struct exchange_too
         .is_complete = is_complete,
         .arg = fetch,
         .cancel = cancel};
-    struct http_response response;
+    struct cob_http_response response;
 
-    registry_http_response_init(&response);
+    cob_http_response_init(&response);
     struct cob_error *err = registry_exchange(&exchange, &response);
     if (!err && !is_complete(fetch))
         err = registry_check_status(&response);
-    registry_http_response_done(&response);
+    cob_http_response_done(&response);
     return err ? err : check_digest(fetch);
 }
 

@@ -33,21 +33,21 @@ static char *bare_type(const char *content_type)
 /* The digest that was asked for decides; what the server says of its own bytes only may not differ
  * from them. */
 static struct cob_error *check_digest(
-    const struct cob_ref *ref, const struct http_response *response, const char *digest)
+    const struct cob_ref *ref, const struct cob_http_response *response, const char *digest)
 {
+    const char *claim = cob_http_header(response, "docker-content-digest");
     struct cob_sha256 said;
 
     if (ref->digest && strcmp(ref->digest, digest) != 0)
         return cob_fail(COB_DATA_LOSS, "the registry sent a manifest with digest %s", digest);
-    if (response->content_digest && cob_sha256_parse(response->content_digest, &said) &&
-        strcmp(response->content_digest, digest) != 0)
+    if (claim && cob_sha256_parse(claim, &said) && strcmp(claim, digest) != 0)
         return cob_fail(COB_DATA_LOSS, "the registry says digest %s of a manifest with digest %s",
-            response->content_digest, digest);
+            claim, digest);
     return NULL;
 }
 
-static struct cob_error *make_manifest(const struct cob_ref *ref, struct http_response *response,
-    struct cob_registry_manifest **ret_manifest)
+static struct cob_error *make_manifest(const struct cob_ref *ref,
+    struct cob_http_response *response, struct cob_registry_manifest **ret_manifest)
 {
     COB_TRY(registry_check_status(response));
     if (response->status != 200)
@@ -58,7 +58,7 @@ static struct cob_error *make_manifest(const struct cob_ref *ref, struct http_re
     *ret_manifest = g_new(struct cob_registry_manifest, 1);
     **ret_manifest = (struct cob_registry_manifest){
         .bytes = g_byte_array_free_to_bytes(g_steal_pointer(&response->body)),
-        .media_type = bare_type(response->content_type),
+        .media_type = bare_type(cob_http_header(response, "content-type")),
         .digest = g_steal_pointer(&digest)};
     return NULL;
 }
@@ -76,13 +76,13 @@ static struct cob_error *get_from(const struct exchange_tools *tools,
         .accept = ACCEPT,
         .max_body = COB_LIMIT_MANIFEST_BYTES,
         .cancel = cancel};
-    struct http_response response;
+    struct cob_http_response response;
 
-    registry_http_response_init(&response);
+    cob_http_response_init(&response);
     struct cob_error *err = registry_exchange(&exchange, &response);
     if (!err)
         err = make_manifest(ref, &response, ret_manifest);
-    registry_http_response_done(&response);
+    cob_http_response_done(&response);
     return err;
 }
 

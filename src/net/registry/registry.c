@@ -5,33 +5,16 @@
 
 #include "net/registry/fetch.h"
 
+#define STANDARD_HELPER_MS (60 * 1000)
+
 struct cob_registry {
-    struct cob_registry_timing timing;
+    struct cob_http_timing timing;
+    unsigned helper_ms;
     char *docker_config;
     struct server_table *servers;
     GMutex lock; /* guards what follows until it is loaded; then that stays as it is */
-    bool is_loaded;
-    struct curl_api api;
     struct exchange_tools tools;
 };
-
-static void set_default(unsigned *value, unsigned standard)
-{
-    if (*value == 0)
-        *value = standard;
-}
-
-static struct cob_registry_timing with_defaults(struct cob_registry_timing timing)
-{
-    set_default(&timing.n_tries, 6);
-    set_default(&timing.backoff_ms, 500);
-    set_default(&timing.backoff_max_ms, 16 * 1000);
-    set_default(&timing.retry_after_ms, 120 * 1000);
-    set_default(&timing.connect_ms, 10 * 1000);
-    set_default(&timing.stall_ms, 30 * 1000);
-    set_default(&timing.helper_ms, 60 * 1000);
-    return timing;
-}
 
 /* The value of a variable that names a folder; NULL when it is not set or empty. */
 static const char *folder_variable(const char *name)
@@ -75,7 +58,8 @@ struct cob_registry *cob_registry_new(const struct cob_registry_config *config)
         given->registries ? g_strdup(given->registries) : usual_registries();
 
     *registry = (struct cob_registry){
-        .timing = with_defaults(given->timing),
+        .timing = given->timing,
+        .helper_ms = given->helper_ms ? given->helper_ms : STANDARD_HELPER_MS,
         .docker_config =
             given->docker_config ? g_strdup(given->docker_config) : usual_docker_config(),
         .servers = registry_servers_new(registries, given->cert_dirs),
@@ -89,7 +73,7 @@ void cob_registry_free(struct cob_registry *registry)
     if (!registry)
         return;
     registry_tokens_free(registry->tools.tokens);
-    registry_http_pool_free(registry->tools.pool);
+    cob_http_close(registry->tools.http);
     registry_servers_free(registry->servers);
     g_mutex_clear(&registry->lock);
     g_free(registry->docker_config);
@@ -98,17 +82,15 @@ void cob_registry_free(struct cob_registry *registry)
 
 static struct cob_error *load_locked(struct cob_registry *registry)
 {
-    if (registry->is_loaded)
+    struct cob_http *http = NULL;
+
+    if (registry->tools.http)
         return NULL;
-    COB_TRY(registry_curl_load(&registry->api));
-    struct http_pool *pool = registry_http_pool_new(&registry->api, &registry->timing);
-    registry->tools = (struct exchange_tools){.api = &registry->api,
-        .pool = pool,
+    COB_TRY(cob_http_open(&registry->timing, &http));
+    registry->tools = (struct exchange_tools){.http = http,
         .servers = registry->servers,
-        .tokens = registry_tokens_new(&registry->api, pool, registry->servers,
-            registry->docker_config, registry->timing.helper_ms),
-        .timing = &registry->timing};
-    registry->is_loaded = true;
+        .tokens = registry_tokens_new(
+            http, registry->servers, registry->docker_config, registry->helper_ms)};
     return NULL;
 }
 
@@ -148,9 +130,9 @@ static struct cob_error *add_mirror(
     g_autofree char *whole = has_scheme ? g_strdup(text) : g_strconcat("https://", text, NULL);
     g_autofree char *prefix = NULL;
     const struct server_config *server = NULL;
-    g_autoptr(web_url) url = NULL;
+    g_autoptr(cob_url) url = NULL;
 
-    COB_TRY(registry_url_parse(tools->api, NULL, whole, &url));
+    COB_TRY(cob_url_parse(tools->http, NULL, whole, &url));
     if (strpbrk(url->text, "?#"))
         return cob_fail(COB_INVALID, "it must be host[:port][/prefix]");
     COB_TRY(registry_servers_get(tools->servers, url->server, &server));
@@ -181,7 +163,7 @@ struct cob_error *registry_endpoints(
     return NULL;
 }
 
-struct cob_error *registry_check_status(const struct http_response *response)
+struct cob_error *registry_check_status(const struct cob_http_response *response)
 {
     g_autofree char *message = registry_server_message(response);
 

@@ -23,20 +23,10 @@
  */
 #pragma once
 
+#include "net/http/http.h"
 #include "spec/ref/ref.h"
 #include "util/cancel.h"
 #include "util/error.h"
-
-/* How long to wait for what. Zero means: default. */
-struct cob_registry_timing {
-    unsigned n_tries;        /* of one request at one server: 6 */
-    unsigned backoff_ms;     /* after the first failure, then doubled: 500 */
-    unsigned backoff_max_ms; /* 16000 */
-    unsigned retry_after_ms; /* how long in all a server may make one request wait: 120000 */
-    unsigned connect_ms;     /* 10000 */
-    unsigned stall_ms;       /* no answer, or less than 1 KiB/s, for so long: 30000 */
-    unsigned helper_ms;      /* for a credential helper: 60000 */
-};
 
 /* Where settings are. All borrowed for the call of cob_registry_new(). NULL: the usual place; "":
  * none. */
@@ -46,7 +36,8 @@ struct cob_registry_config {
                                     * $XDG_CONFIG_HOME/cob/registries.json, else /etc/cob/... */
     const char *const *cert_dirs; /* NULL-terminated; of each, <host:port>/{*.crt,*.cert,*.key}:
                                     * /etc/containers/certs.d, /etc/docker/certs.d */
-    struct cob_registry_timing timing;
+    struct cob_http_timing timing;
+    unsigned helper_ms; /* for a credential helper; 0: 60000 */
 };
 
 struct cob_registry; /* what is known of registries: settings, tokens, idle connections */

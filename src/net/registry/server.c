@@ -36,9 +36,10 @@ static void server_free(void *pointer)
         return;
     g_free(server->name);
     g_free(server->address);
-    g_clear_pointer(&server->ca, g_bytes_unref);
-    g_free(server->cert_path);
-    g_free(server->key_path);
+    g_clear_pointer(&server->tls.ca, g_bytes_unref);
+    g_free(server->tls.cert_path);
+    g_free(server->tls.key_path);
+    g_free(server->tls.trust_advice);
     g_clear_pointer(&server->mirrors, g_ptr_array_unref);
     g_free(server);
 }
@@ -179,10 +180,10 @@ static struct cob_error *take_cert_file(
     if (g_str_has_suffix(name, ".cert")) {
         g_autofree char *stem = g_strndup(path, strlen(path) - strlen(".cert"));
 
-        g_free(server->cert_path);
-        g_free(server->key_path);
-        server->cert_path = g_steal_pointer(&path);
-        server->key_path = g_strconcat(stem, ".key", NULL);
+        g_free(server->tls.cert_path);
+        g_free(server->tls.key_path);
+        server->tls.cert_path = g_steal_pointer(&path);
+        server->tls.key_path = g_strconcat(stem, ".key", NULL);
     }
     return NULL;
 }
@@ -227,10 +228,10 @@ static struct cob_error *read_certs(
     COB_TRY(cob_json_get_text(settings, "ca", &ca));
     if (ca)
         COB_TRY(append_pem(pem, AT_FDCWD, ca));
-    COB_TRY(get_path(settings, "client_cert", &server->cert_path));
-    COB_TRY(get_path(settings, "client_key", &server->key_path));
+    COB_TRY(get_path(settings, "client_cert", &server->tls.cert_path));
+    COB_TRY(get_path(settings, "client_key", &server->tls.key_path));
     if (pem->len > 0)
-        server->ca = g_byte_array_free_to_bytes(g_steal_pointer(&pem));
+        server->tls.ca = g_byte_array_free_to_bytes(g_steal_pointer(&pem));
     return NULL;
 }
 
@@ -254,12 +255,15 @@ static struct cob_error *make_server(
     COB_TRY(check_members(settings, members));
     server->name = g_strdup(name);
     server->address = g_strdup(address);
+    server->tls.trust_advice =
+        g_strdup_printf("put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt", name);
     server->mirrors = g_ptr_array_new_with_free_func(g_free);
     COB_TRY(read_certs(table, settings, server));
-    COB_TRY(get_flag(settings, "insecure", &server->is_insecure));
+    COB_TRY(get_flag(settings, "insecure", &server->tls.is_insecure));
     COB_TRY(get_mirrors(settings, server));
     /* who has a certificate for localhost wants TLS there */
-    server->is_plain = registry_host_is_loopback(address) && !server->ca && !server->is_insecure;
+    server->is_plain =
+        cob_url_host_is_loopback(address) && !server->tls.ca && !server->tls.is_insecure;
     COB_TRY(get_flag(settings, "http", &server->is_plain));
     *ret_server = g_steal_pointer(&server);
     return NULL;

@@ -6,17 +6,14 @@
  */
 #pragma once
 
-#include "net/registry/url.h"
+#include "net/http/http.h"
 
 /* Somewhere that requests may go. */
 struct server_config {
-    char *name;       /* as in an image name: "docker.io", "localhost:5000" */
-    char *address;    /* host[:port] to connect to */
-    bool is_plain;    /* HTTP without TLS is allowed, and used */
-    bool is_insecure; /* certificates are not looked at */
-    GBytes *ca;       /* PEM; trusted beside the system's. NULL: none */
-    char *cert_path;  /* the client's; NULL: none */
-    char *key_path;
+    char *name;    /* as in an image name: "docker.io", "localhost:5000" */
+    char *address; /* host[:port] to connect to */
+    bool is_plain; /* HTTP without TLS is allowed, and used */
+    struct cob_http_tls tls;
     GPtrArray *mirrors;     /* of char *: host[:port][/prefix], or the same as a URL; owned */
     const char *realm_host; /* the only one it may name as realm; NULL: any one */
 };

@@ -11,8 +11,7 @@
 #define CLIENT_ID "cob"
 
 struct token_cache {
-    const struct curl_api *api;
-    struct http_pool *pool;
+    struct cob_http *http;
     struct server_table *servers;
     char *config_path;
     unsigned helper_ms;
@@ -29,13 +28,12 @@ struct question {
     const struct credential_set *credentials; /* may be NULL */
 };
 
-struct token_cache *registry_tokens_new(const struct curl_api *api, struct http_pool *pool,
-    struct server_table *servers, const char *config_path, unsigned helper_ms)
+struct token_cache *registry_tokens_new(struct cob_http *http, struct server_table *servers,
+    const char *config_path, unsigned helper_ms)
 {
     struct token_cache *cache = g_new(struct token_cache, 1);
 
-    *cache = (struct token_cache){.api = api,
-        .pool = pool,
+    *cache = (struct token_cache){.http = http,
         .servers = servers,
         .config_path = g_strdup(config_path),
         .helper_ms = helper_ms,
@@ -82,7 +80,7 @@ static void remember(struct token_cache *cache, const struct server_config *serv
 
 /* A server that names another realm than before may have been taken over between two answers. */
 static struct cob_error *check_first_realm(
-    struct token_cache *cache, const struct server_config *server, const struct web_url *realm)
+    struct token_cache *cache, const struct server_config *server, const struct cob_url *realm)
 {
     g_mutex_lock(&cache->lock);
     const char *first = g_hash_table_lookup(cache->realms, server->name);
@@ -93,7 +91,7 @@ static struct cob_error *check_first_realm(
     return is_same ? NULL : cob_fail(COB_DENIED, "the registry named another realm before");
 }
 
-static bool is_same_host(const struct server_config *server, const struct web_url *realm)
+static bool is_same_host(const struct server_config *server, const struct cob_url *realm)
 {
     size_t len = strlen(realm->host);
 
@@ -103,7 +101,7 @@ static bool is_same_host(const struct server_config *server, const struct web_ur
 
 /* Is a realm one that this registry may send us to? */
 static struct cob_error *check_realm(struct token_cache *cache, const struct server_config *server,
-    const struct web_url *realm, const struct server_config *realm_server)
+    const struct cob_url *realm, const struct server_config *realm_server)
 {
     if (server->realm_host && strcmp(realm->server, server->realm_host) != 0)
         return cob_fail(COB_DENIED, "it must be at %s", server->realm_host);
@@ -111,8 +109,8 @@ static struct cob_error *check_realm(struct token_cache *cache, const struct ser
         return cob_fail(COB_DENIED, "it must be https, as the registry is");
     if (!realm->is_https && !is_same_host(server, realm) && !realm_server->is_plain)
         return cob_fail(COB_DENIED, "plain http is for localhost and the registry itself");
-    if (registry_host_is_private(realm->host) && !server->is_plain &&
-        !registry_host_is_private(server->address))
+    if (cob_url_host_is_private(realm->host) && !server->is_plain &&
+        !cob_url_host_is_private(server->address))
         return cob_fail(COB_DENIED, "a public registry may not point to a private address");
     return check_first_realm(cache, server, realm);
 }
@@ -196,9 +194,9 @@ static struct cob_error *parse_token(const GByteArray *body, char **ret_header)
 }
 
 static struct cob_error *read_token_answer(
-    const struct http_response *response, bool has_login, char **ret_header)
+    const struct cob_http_response *response, bool has_login, char **ret_header)
 {
-    if (response->fate != HTTP_ANSWERED)
+    if (response->fate != COB_HTTP_ANSWERED)
         return cob_fail(COB_UNAVAILABLE, "the realm does not answer");
     if (response->status >= 300 && response->status < 400)
         return cob_fail(COB_DENIED, "a redirect, which is not followed here");
@@ -213,7 +211,7 @@ static struct cob_error *read_token_answer(
     return parse_token(response->body, ret_header);
 }
 
-static struct cob_error *send_question(struct token_cache *cache, const struct web_url *url,
+static struct cob_error *send_question(struct token_cache *cache, const struct cob_url *url,
     const struct question *question, struct cob_cancel *cancel, char **ret_header)
 {
     const struct credential_set *credentials = question->credentials;
@@ -223,22 +221,22 @@ static struct cob_error *send_question(struct token_cache *cache, const struct w
     g_autofree char *basic =
         by_password ? basic_header(credentials->username, credentials->password) : NULL;
     const struct server_config *realm_server = NULL;
-    struct http_response response;
+    struct cob_http_response response;
 
     COB_TRY(registry_servers_get(cache->servers, url->server, &realm_server));
     COB_TRY(check_realm(cache, question->server, url, realm_server));
-    struct http_request request = {.url = url,
-        .server = realm_server,
+    struct cob_http_request request = {.url = url,
+        .tls = &realm_server->tls,
         .accept = "application/json",
         .authorization = basic,
         .form = form,
         .max_body = COB_LIMIT_TOKEN_BYTES};
-    registry_http_response_init(&response);
-    struct cob_error *err = registry_http_send(cache->pool, &request, cancel, &response);
+    cob_http_response_init(&response);
+    struct cob_error *err = cob_http_send(cache->http, &request, cancel, &response);
     if (!err)
         err = response.why ? g_steal_pointer(&response.why)
                            : read_token_answer(&response, credentials != NULL, ret_header);
-    registry_http_response_done(&response);
+    cob_http_response_done(&response);
     return err;
 }
 
@@ -247,12 +245,12 @@ static struct cob_error *ask_realm(struct token_cache *cache, const struct quest
 {
     const char *realm = question->challenge->realm;
     bool by_form = question->credentials && question->credentials->identity_token;
-    g_autoptr(web_url) url = NULL;
+    g_autoptr(cob_url) url = NULL;
 
     if (!realm)
         return cob_fail(COB_DENIED, "the registry asks for a token and does not say where");
     g_autofree char *text = by_form ? g_strdup(realm) : token_url(question);
-    struct cob_error *err = registry_url_parse(cache->api, NULL, text, &url);
+    struct cob_error *err = cob_url_parse(cache->http, NULL, text, &url);
     if (!err)
         err = send_question(cache, url, question, cancel, ret_header);
     return cob_wrap(err, "failed to authorize: token from realm %.*s",

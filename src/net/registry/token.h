@@ -8,14 +8,14 @@
 #pragma once
 
 #include "net/registry/challenge.h"
-#include "net/registry/http.h"
+#include "net/registry/server.h"
 
 struct token_cache; /* the headers that worked, and the realm that each server named first */
 
 /* config_path: as for registry_credentials_find(); copied. The rest is borrowed, and outlives the
  * cache. */
-struct token_cache *registry_tokens_new(const struct curl_api *api, struct http_pool *pool,
-    struct server_table *servers, const char *config_path, unsigned helper_ms);
+struct token_cache *registry_tokens_new(struct cob_http *http, struct server_table *servers,
+    const char *config_path, unsigned helper_ms);
 
 /* NULL is passed over. */
 void registry_tokens_free(struct token_cache *cache);

@@ -33,9 +33,9 @@ struct scenario {
     const char *error;  /* a glob */
 };
 
-static struct cob_registry_timing quick(void)
+static struct cob_http_timing quick(void)
 {
-    return (struct cob_registry_timing){.n_tries = 4,
+    return (struct cob_http_timing){.n_tries = 4,
         .backoff_ms = 2,
         .backoff_max_ms = 4,
         .retry_after_ms = 2500,

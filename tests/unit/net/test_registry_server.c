@@ -133,10 +133,10 @@ static void test_certificate_folder(void)
     CHECK_OK(registry_servers_get(f.table, "reg.example:5000", &server));
     CHECK_OK(registry_servers_get(f.table, "reg.example", &other));
     g_assert_cmpmem(
-        g_bytes_get_data(server->ca, NULL), g_bytes_get_size(server->ca), "one\ntwo\n", 8);
-    g_assert_true(g_str_has_suffix(server->cert_path, "/reg.example:5000/me.cert"));
-    g_assert_true(g_str_has_suffix(server->key_path, "/reg.example:5000/me.key"));
-    g_assert_null(other->ca);
+        g_bytes_get_data(server->tls.ca, NULL), g_bytes_get_size(server->tls.ca), "one\ntwo\n", 8);
+    g_assert_true(g_str_has_suffix(server->tls.cert_path, "/reg.example:5000/me.cert"));
+    g_assert_true(g_str_has_suffix(server->tls.key_path, "/reg.example:5000/me.key"));
+    g_assert_null(other->tls.ca);
     fixture_done(&f);
 }
 
@@ -152,7 +152,7 @@ static void test_names_stay_in_the_folder(void)
         const struct server_config *server = NULL;
 
         CHECK_OK(registry_servers_get(f.table, names[i], &server));
-        check_row(server && !server->ca, i, names[i]);
+        check_row(server && !server->tls.ca, i, names[i]);
     }
     fixture_done(&f);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/registry/url.h"
-
 #include <arpa/inet.h>
 #include <string.h>
+
+#include "net/http/http_private.h"
 
 #define MAX_URL_BYTES (16 * 1024)
 
@@ -19,7 +19,7 @@ static struct cob_error *get_part(
     return NULL;
 }
 
-static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, struct web_url *url)
+static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, struct cob_url *url)
 {
     g_autofree char *scheme = NULL;
     g_autofree char *port = NULL;
@@ -30,6 +30,7 @@ static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, s
         return cob_fail(COB_INVALID, "%s is neither https nor http", scheme);
     COB_TRY(get_part(api, handle, CURLUPART_HOST, &url->host));
     COB_TRY(get_part(api, handle, CURLUPART_PORT, &port));
+    COB_TRY(get_part(api, handle, CURLUPART_PATH, &url->path));
     /* without a default port, so that the text is one, however it was written */
     char *text = NULL;
     CURLUcode code = api->url_get(handle, CURLUPART_URL, &text, CURLU_NO_DEFAULT_PORT);
@@ -46,7 +47,7 @@ static struct cob_error *take_apart(const struct curl_api *api, CURLU *handle, s
 }
 
 static struct cob_error *parse_with(const struct curl_api *api, CURLU *handle, const char *base,
-    const char *text, struct web_url *url)
+    const char *text, struct cob_url *url)
 {
     CURLUcode code = CURLUE_OK;
 
@@ -71,12 +72,13 @@ static bool is_clean(const char *text)
     return true;
 }
 
-struct cob_error *registry_url_parse(
-    const struct curl_api *api, const char *base, const char *text, struct web_url **ret_url)
+struct cob_error *cob_url_parse(
+    const struct cob_http *http, const char *base, const char *text, struct cob_url **ret_url)
 {
     if (strlen(text) > MAX_URL_BYTES || !is_clean(text))
         return cob_fail(COB_INVALID, "\"%.100s\" is not a URL", text);
-    g_autoptr(web_url) url = g_new0(struct web_url, 1);
+    g_autoptr(cob_url) url = g_new0(struct cob_url, 1);
+    const struct curl_api *api = &http->api;
     CURLU *handle = api->url();
     struct cob_error *err = parse_with(api, handle, base, text, url);
 
@@ -87,7 +89,7 @@ struct cob_error *registry_url_parse(
     return NULL;
 }
 
-void registry_url_free(struct web_url *url)
+void cob_url_free(struct cob_url *url)
 {
     if (!url)
         return;
@@ -95,6 +97,7 @@ void registry_url_free(struct web_url *url)
     g_free(url->host);
     g_free(url->server);
     g_free(url->origin);
+    g_free(url->path);
     g_free(url);
 }
 
@@ -160,7 +163,7 @@ static bool is_in(const uint8_t bytes[16], const struct block *blocks, size_t n_
     return false;
 }
 
-bool registry_host_is_loopback(const char *host)
+bool cob_url_host_is_loopback(const char *host)
 {
     uint8_t bytes[16];
 
@@ -168,11 +171,11 @@ bool registry_host_is_loopback(const char *host)
            (read_address(host, bytes) && is_in(bytes, loopback, G_N_ELEMENTS(loopback)));
 }
 
-bool registry_host_is_private(const char *host)
+bool cob_url_host_is_private(const char *host)
 {
     uint8_t bytes[16];
 
-    if (registry_host_is_loopback(host))
+    if (cob_url_host_is_loopback(host))
         return true;
     return read_address(host, bytes) && is_in(bytes, private_blocks, G_N_ELEMENTS(private_blocks));
 }

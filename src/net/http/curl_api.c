@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/registry/curl_api.h"
+#include "net/http/curl_api.h"
 
 #include <dlfcn.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ static const struct {
 
 G_STATIC_ASSERT(sizeof(struct curl_api) == G_N_ELEMENTS(symbols) * sizeof(void (*)(void)));
 
-struct cob_error *registry_curl_load(struct curl_api *ret_api)
+struct cob_error *http_curl_load(struct curl_api *ret_api)
 {
     /* NODELETE: OpenSSL below it has handlers that run at exit */
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);

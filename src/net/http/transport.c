@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/registry/http.h"
-
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
-#include "net/registry/challenge.h"
+#include "net/http/http_private.h"
 #include "util/limits.h"
 #include "util/log.h"
 
@@ -14,18 +12,11 @@
 #define POLL_MS 1000
 #define STALL_BYTES_PER_S 1024
 
-struct http_pool {
-    const struct curl_api *api;
-    const struct cob_registry_timing *timing;
-    GMutex lock;     /* guards idle */
-    GPtrArray *idle; /* of CURLM, each with its open connections */
-};
-
 /* One request under way. */
 struct transfer {
     const struct curl_api *api;
-    const struct http_request *request;
-    struct http_response *response;
+    const struct cob_http_request *request;
+    struct cob_http_response *response;
     struct cob_error *err; /* what a callback met */
     bool is_cut;           /* enough of an error's body was read */
     size_t n_header_bytes; /* of this answer */
@@ -35,66 +26,25 @@ struct transfer {
     char why[CURL_ERROR_SIZE];
 };
 
-struct http_pool *registry_http_pool_new(
-    const struct curl_api *api, const struct cob_registry_timing *timing)
-{
-    struct http_pool *pool = g_new0(struct http_pool, 1);
-
-    pool->api = api;
-    pool->timing = timing;
-    g_mutex_init(&pool->lock);
-    pool->idle = g_ptr_array_new();
-    return pool;
-}
-
-void registry_http_pool_free(struct http_pool *pool)
-{
-    if (!pool)
-        return;
-    for (unsigned i = 0; i < pool->idle->len; i++)
-        pool->api->multi_cleanup(g_ptr_array_index(pool->idle, i));
-    g_ptr_array_unref(pool->idle);
-    g_mutex_clear(&pool->lock);
-    g_free(pool);
-}
-
-static CURLM *take_multi(struct http_pool *pool)
+static CURLM *take_multi(struct cob_http *http)
 {
     CURLM *multi = NULL;
 
-    g_mutex_lock(&pool->lock);
-    if (pool->idle->len > 0)
-        multi = g_ptr_array_steal_index_fast(pool->idle, pool->idle->len - 1);
-    g_mutex_unlock(&pool->lock);
-    return multi ? multi : pool->api->multi_init();
+    g_mutex_lock(&http->lock);
+    if (http->idle->len > 0)
+        multi = g_ptr_array_steal_index_fast(http->idle, http->idle->len - 1);
+    g_mutex_unlock(&http->lock);
+    return multi ? multi : http->api.multi_init();
 }
 
-static void give_multi_back(struct http_pool *pool, CURLM *multi)
+static void give_multi_back(struct cob_http *http, CURLM *multi)
 {
-    g_mutex_lock(&pool->lock);
-    if (pool->idle->len < MAX_IDLE)
-        g_ptr_array_add(pool->idle, g_steal_pointer(&multi));
-    g_mutex_unlock(&pool->lock);
+    g_mutex_lock(&http->lock);
+    if (http->idle->len < MAX_IDLE)
+        g_ptr_array_add(http->idle, g_steal_pointer(&multi));
+    g_mutex_unlock(&http->lock);
     if (multi)
-        pool->api->multi_cleanup(multi);
-}
-
-void registry_http_response_init(struct http_response *response)
-{
-    *response = (struct http_response){
-        .content_length = -1, .challenges = registry_challenges_new(), .body = g_byte_array_new()};
-}
-
-void registry_http_response_done(struct http_response *response)
-{
-    g_clear_pointer(&response->why, cob_error_free);
-    g_clear_pointer(&response->content_type, g_free);
-    g_clear_pointer(&response->content_range, g_free);
-    g_clear_pointer(&response->content_digest, g_free);
-    g_clear_pointer(&response->location, g_free);
-    g_clear_pointer(&response->retry_after, g_free);
-    g_clear_pointer(&response->challenges, g_ptr_array_unref);
-    g_clear_pointer(&response->body, g_byte_array_unref);
+        http->api.multi_cleanup(multi);
 }
 
 /* Forget the headers of an answer that only announced another one, such as 100 Continue. */
@@ -102,36 +52,22 @@ static void begin_answer(struct transfer *transfer, const char *status_line)
 {
     const char *space = strchr(status_line, ' ');
 
-    registry_http_response_done(transfer->response);
-    registry_http_response_init(transfer->response);
+    cob_http_response_done(transfer->response);
+    cob_http_response_init(transfer->response);
     transfer->n_header_bytes = 0;
     if (space)
         transfer->response->status = (long)g_ascii_strtoull(space + 1, NULL, 10);
 }
 
-static void take_header(struct http_response *response, const char *name, const char *value)
+static void take_header(struct cob_http_response *response, const char *name, const char *value)
 {
-    const struct {
-        const char *name;
-        char **slot;
-    } kept[] = {
-        {"Content-Type", &response->content_type},
-        {"Content-Range", &response->content_range},
-        {"Docker-Content-Digest", &response->content_digest},
-        {"Location", &response->location},
-        {"Retry-After", &response->retry_after},
-    };
+    g_autofree char *low = g_ascii_strdown(name, -1);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(kept); i++) {
-        if (g_ascii_strcasecmp(name, kept[i].name) != 0)
-            continue;
-        g_free(*kept[i].slot);
-        *kept[i].slot = g_strdup(value);
-    }
-    if (g_ascii_strcasecmp(name, "Content-Length") == 0)
+    if (strcmp(low, "content-length") == 0)
         g_ascii_string_to_signed(value, 10, 0, G_MAXINT64, &response->content_length, NULL);
-    if (g_ascii_strcasecmp(name, "WWW-Authenticate") == 0)
-        registry_challenge_parse(value, response->challenges);
+    if (strcmp(low, "www-authenticate") == 0)
+        g_ptr_array_add(response->authenticate, g_strdup(value));
+    g_hash_table_replace(response->headers, g_steal_pointer(&low), g_strdup(value));
 }
 
 static size_t on_header(char *data, size_t one, size_t len, void *arg)
@@ -160,7 +96,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 /* Keep a body that is read as a whole. */
 static struct cob_error *keep_body(struct transfer *transfer, const void *data, size_t len)
 {
-    struct http_response *response = transfer->response;
+    struct cob_http_response *response = transfer->response;
     bool is_error = response->status >= 300;
     size_t max = is_error ? COB_LIMIT_ERROR_BODY_BYTES : transfer->request->max_body;
     size_t room = max - MIN(max, response->body->len);
@@ -175,7 +111,7 @@ static struct cob_error *keep_body(struct transfer *transfer, const void *data, 
 static size_t on_data(char *data, size_t one, size_t len, void *arg)
 {
     struct transfer *transfer = arg;
-    const struct http_request *request = transfer->request;
+    const struct cob_http_request *request = transfer->request;
     long status = transfer->response->status;
 
     (void)one;
@@ -203,25 +139,24 @@ static void add_header(struct transfer *transfer, const char *name, const char *
         transfer->headers = transfer->api->slist_append(transfer->headers, line);
 }
 
-static void set_tls(const struct curl_api *api, CURL *easy, const struct server_config *server)
+static void set_tls(const struct curl_api *api, CURL *easy, const struct cob_http_tls *tls)
 {
-    api->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (server->is_insecure) {
+    if (tls->is_insecure) {
         api->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         api->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (server->ca) { /* instead of the system's bundle file; the system's folder stays */
+    if (tls->ca) { /* instead of the system's bundle file; the system's folder stays */
         gsize len = 0;
-        const void *data = g_bytes_get_data(server->ca, &len);
+        const void *data = g_bytes_get_data(tls->ca, &len);
         struct curl_blob blob = {
             .data = (void *)(uintptr_t)data, .len = len, .flags = CURL_BLOB_COPY};
 
         api->easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
         api->easy_setopt(easy, CURLOPT_CAPATH, "/etc/ssl/certs");
     }
-    if (server->cert_path && server->key_path) {
-        api->easy_setopt(easy, CURLOPT_SSLCERT, server->cert_path);
-        api->easy_setopt(easy, CURLOPT_SSLKEY, server->key_path);
+    if (tls->cert_path && tls->key_path) {
+        api->easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_path);
+        api->easy_setopt(easy, CURLOPT_SSLKEY, tls->key_path);
     }
 }
 
@@ -241,22 +176,26 @@ static void set_callbacks(struct transfer *transfer)
 static void set_up(struct transfer *transfer, unsigned connect_ms)
 {
     const struct curl_api *api = transfer->api;
-    const struct http_request *request = transfer->request;
+    const struct cob_http_request *request = transfer->request;
     CURL *easy = transfer->easy;
 
     set_callbacks(transfer);
-    set_tls(api, easy, request->server);
+    if (request->tls)
+        set_tls(api, easy, request->tls);
     api->easy_setopt(easy, CURLOPT_URL, request->url->text);
     api->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, request->url->is_https ? "https" : "http");
     api->easy_setopt(easy, CURLOPT_USERAGENT, "cob/" COB_VERSION);
+    api->easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     api->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     api->easy_setopt(easy, CURLOPT_BUFFERSIZE, 128 * 1024L);
     api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     api->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (registry_host_is_loopback(request->url->host))
+    if (cob_url_host_is_loopback(request->url->host))
         api->easy_setopt(easy, CURLOPT_PROXY, "");
     add_header(transfer, "Accept", request->accept);
     add_header(transfer, "Authorization", request->authorization);
+    for (const char *const *line = request->headers; line && *line; line++)
+        transfer->headers = api->slist_append(transfer->headers, *line);
     if (request->range_start > 0) {
         g_autofree char *range = g_strdup_printf("bytes=%" PRIu64 "-", request->range_start);
 
@@ -316,28 +255,29 @@ static bool is_trust_problem(CURLcode code)
 }
 
 /* How far did it come, by libcurl's word? False: no second try would heal it. */
-static bool read_fate(const struct transfer *transfer, CURLcode code, enum http_fate *ret_fate)
+static bool read_fate(const struct transfer *transfer, CURLcode code, enum cob_http_fate *ret_fate)
 {
     static const struct {
         CURLcode code;
-        enum http_fate fate;
+        enum cob_http_fate fate;
     } rows[] = {
-        {CURLE_COULDNT_RESOLVE_PROXY, HTTP_UNREACHABLE},
-        {CURLE_COULDNT_RESOLVE_HOST, HTTP_UNREACHABLE},
-        {CURLE_COULDNT_CONNECT, HTTP_UNREACHABLE},
-        {CURLE_SSL_CONNECT_ERROR, HTTP_UNREACHABLE},
-        {CURLE_OPERATION_TIMEDOUT, HTTP_UNREACHABLE}, /* only connecting has a time of libcurl's */
-        {CURLE_PARTIAL_FILE, HTTP_BROKEN},
-        {CURLE_GOT_NOTHING, HTTP_BROKEN},
-        {CURLE_SEND_ERROR, HTTP_BROKEN},
-        {CURLE_RECV_ERROR, HTTP_BROKEN},
-        {CURLE_HTTP2, HTTP_BROKEN},
-        {CURLE_HTTP2_STREAM, HTTP_BROKEN},
-        {CURLE_AGAIN, HTTP_BROKEN},
+        {CURLE_COULDNT_RESOLVE_PROXY, COB_HTTP_UNREACHABLE},
+        {CURLE_COULDNT_RESOLVE_HOST, COB_HTTP_UNREACHABLE},
+        {CURLE_COULDNT_CONNECT, COB_HTTP_UNREACHABLE},
+        {CURLE_SSL_CONNECT_ERROR, COB_HTTP_UNREACHABLE},
+        {CURLE_OPERATION_TIMEDOUT,
+            COB_HTTP_UNREACHABLE}, /* only connecting has a time of libcurl's */
+        {CURLE_PARTIAL_FILE, COB_HTTP_BROKEN},
+        {CURLE_GOT_NOTHING, COB_HTTP_BROKEN},
+        {CURLE_SEND_ERROR, COB_HTTP_BROKEN},
+        {CURLE_RECV_ERROR, COB_HTTP_BROKEN},
+        {CURLE_HTTP2, COB_HTTP_BROKEN},
+        {CURLE_HTTP2_STREAM, COB_HTTP_BROKEN},
+        {CURLE_AGAIN, COB_HTTP_BROKEN},
     };
 
     if (code == CURLE_OK || transfer->is_cut) {
-        *ret_fate = HTTP_ANSWERED;
+        *ret_fate = COB_HTTP_ANSWERED;
         return true;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -350,36 +290,37 @@ static bool read_fate(const struct transfer *transfer, CURLcode code, enum http_
 }
 
 /* What to do about a certificate that is not trusted. */
-static struct cob_error *distrust(const char *server, const char *why)
+static struct cob_error *distrust(const struct cob_http_request *request, const char *why)
 {
+    const char *server = request->url->server;
+    const char *advice = request->tls ? request->tls->trust_advice : NULL;
+
     if (strstr(why, "expired") || strstr(why, "not yet valid"))
         return cob_fail(COB_PRECONDITION, "%s: %s; is this machine's clock right?", server, why);
-    if (strstr(why, "subject name"))
+    if (strstr(why, "subject name") || !advice)
         return cob_fail(COB_PRECONDITION, "%s: %s", server, why);
-    return cob_fail(COB_PRECONDITION,
-        "%s: %s; put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt", server, why,
-        server);
+    return cob_fail(COB_PRECONDITION, "%s: %s; %s", server, why, advice);
 }
 
 static struct cob_error *judge(struct transfer *transfer, CURLcode code)
 {
-    struct http_response *response = transfer->response;
+    struct cob_http_response *response = transfer->response;
     const struct curl_api *api = transfer->api;
     const char *why = transfer->why[0] ? transfer->why : api->easy_strerror(code);
 
     if (transfer->err)
         return g_steal_pointer(&transfer->err);
     if (is_trust_problem(code))
-        return distrust(transfer->request->url->server, why);
+        return distrust(transfer->request, why);
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
-    if (response->fate != HTTP_ANSWERED)
+    if (response->fate != COB_HTTP_ANSWERED)
         response->why = cob_fail(COB_UNAVAILABLE, "%s: %s", transfer->request->url->server, why);
     return NULL;
 }
 
 static struct cob_error *run_and_judge(struct transfer *transfer, CURLM *multi,
-    const struct cob_registry_timing *timing, struct cob_cancel *cancel)
+    const struct cob_http_timing *timing, struct cob_cancel *cancel)
 {
     const struct curl_api *api = transfer->api;
     bool is_late = false;
@@ -387,7 +328,7 @@ static struct cob_error *run_and_judge(struct transfer *transfer, CURLM *multi,
 
     COB_TRY(run(transfer, multi, timing->stall_ms, cancel, &is_late));
     if (is_late) {
-        transfer->response->fate = HTTP_BROKEN;
+        transfer->response->fate = COB_HTTP_BROKEN;
         transfer->response->why =
             cob_fail(COB_UNAVAILABLE, "%s: no answer, or less than 1 KiB/s, for %g s",
                 transfer->request->url->server, timing->stall_ms / 1000.0);
@@ -422,21 +363,21 @@ static void allow_sigpipe(const sigset_t *before)
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
-struct cob_error *registry_http_send(struct http_pool *pool, const struct http_request *request,
-    struct cob_cancel *cancel, struct http_response *response)
+struct cob_error *cob_http_send(struct cob_http *http, const struct cob_http_request *request,
+    struct cob_cancel *cancel, struct cob_http_response *response)
 {
-    const struct curl_api *api = pool->api;
+    const struct curl_api *api = &http->api;
     struct transfer transfer = {
         .api = api, .request = request, .response = response, .easy = api->easy_init()};
-    CURLM *multi = take_multi(pool);
+    CURLM *multi = take_multi(http);
     sigset_t before;
 
     g_assert(transfer.easy && multi);
     cob_trace(2, "%s %s", request->form ? "POST" : "GET", request->url->origin);
     hold_sigpipe(&before);
-    set_up(&transfer, pool->timing->connect_ms);
+    set_up(&transfer, http->timing.connect_ms);
     api->multi_add_handle(multi, transfer.easy);
-    struct cob_error *err = run_and_judge(&transfer, multi, pool->timing, cancel);
+    struct cob_error *err = run_and_judge(&transfer, multi, &http->timing, cancel);
 
     /* a name being looked up would otherwise be waited for */
     api->easy_setopt(transfer.easy, CURLOPT_QUICK_EXIT, 1L);
@@ -447,7 +388,7 @@ struct cob_error *registry_http_send(struct http_pool *pool, const struct http_r
     if (err)
         api->multi_cleanup(multi);
     else
-        give_multi_back(pool, multi);
+        give_multi_back(http, multi);
     allow_sigpipe(&before);
     return err;
 }

@@ -41,4 +41,4 @@ struct curl_api {
 
 /* Load libcurl, for good.
  * errors: COB_UNIMPLEMENTED when this machine has none. */
-COB_RESULT struct cob_error *registry_curl_load(struct curl_api *ret_api);
+COB_RESULT struct cob_error *http_curl_load(struct curl_api *ret_api);
