@@ -6,6 +6,7 @@
 load ../lib/cob
 setup() {
     cob_setup
+    need_root # below strace, newuidmap has no rights
     need_program strace
     need_program python3
     mkdir in && echo one >in/f && ln -s f in/l && tar -cf plain.tar in
@@ -72,8 +73,8 @@ expect_builds() {
 }
 
 @test "sealed: a layer whose worker dies is named, and not recorded" {
-    hostile=$project/tests/lib/hostile.py
-    python3 "$hostile" registry "$T/port" fine >/dev/null 2>"$T/liar.log" 3>&- &
+    # shellcheck disable=SC2154
+    python3 "$project/tests/lib/hostile.py" registry "$T/port" fine >/dev/null 2>"$T/liar.log" 3>&- &
     liar_pid=$!
     wait_for 10 test -s "$T/port"
     port=$(cat "$T/port")

@@ -114,7 +114,6 @@ static struct cob_error *refuse(const char *arg)
     return cob_fail(COB_UNIMPLEMENTED, "load %s: it is not there", arg);
 }
 
-/* What the kernel says of the process that reads this, taken from outside. */
 static const struct cob_sealed_worker echo_worker = {.name = "echo", .run = echo},
                                       bad_worker = {.name = "misbehave", .run = misbehave},
                                       failing_worker = {.name = "fail", .run = fail},
@@ -287,6 +286,14 @@ static void wait_for_seal(struct cob_sealed *sealed)
     } while (exchange.n_received == 0 && !exchange.is_over);
 }
 
+/* A user namespace may have fewer ids. Not asked of those that have some but not all. */
+static bool has_nobody(void)
+{
+    g_autofree char *map = NULL;
+
+    return g_file_get_contents("/proc/self/uid_map", &map, NULL, NULL) && strstr(map, "4294967295");
+}
+
 static void test_nothing_is_left(void)
 {
     static const struct {
@@ -304,7 +311,7 @@ static void test_nothing_is_left(void)
 
         check_row(strcmp(value, rows[i].value) == 0, i, rows[i].key);
     }
-    if (geteuid() == 0) {
+    if (geteuid() == 0 && has_nobody()) {
         g_autofree char *uid = status_of(pid, "Uid"), *gid = status_of(pid, "Gid");
         g_autofree char *groups = status_of(pid, "Groups"), *bounding = status_of(pid, "CapBnd");
 
