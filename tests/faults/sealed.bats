@@ -74,18 +74,18 @@ expect_builds() {
 
 @test "sealed: a layer whose worker dies is named, and not recorded" {
     # shellcheck disable=SC2154
-    python3 "$project/tests/lib/hostile.py" registry "$T/port" fine >/dev/null 2>"$T/liar.log" 3>&- &
+    python3 "$project/tests/lib/liar.py" serve "$T/port" "$T" >/dev/null 2>"$T/liar.log" 3>&- &
     liar_pid=$!
     wait_for 10 test -s "$T/port"
     port=$(cat "$T/port")
     run strace -f -qq -o "$T/trace" -e trace=seccomp -e inject=seccomp:signal=SIGSEGV \
-        "$COB" pull --progress=plain "localhost:$port/x:fine"
+        "$COB" pull --progress=plain "localhost:$port/fine"
     expect_status 1
     expect_output 'layer sha256:' 'the sealed worker'
     run "$COB" images
     expect_status 0
-    [[ $output != *"localhost:$port/x"* ]] || fail "the image is there" "$output"
-    run "$COB" pull --progress=plain "localhost:$port/x:fine"
+    [[ $output != *"localhost:$port/fine"* ]] || fail "the image is there" "$output"
+    run "$COB" pull --progress=plain "localhost:$port/fine"
     expect_status 0
 }
 
