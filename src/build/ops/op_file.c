@@ -346,7 +346,8 @@ static struct cob_error *try_unpack(const struct place *place, const struct copy
         !S_ISREG(cob_context_get(from, index).mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
+    COB_TRY(
+        cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", cob_context_get(from, index).path));
     if (!*ret_is_done)
         return NULL;
     COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
