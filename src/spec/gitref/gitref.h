@@ -13,8 +13,9 @@
  * What is read here goes to a program's command line later: no host, user, path or ref begins with
  * '-', and a ref has nothing that git would take for more than a name.
  *
- * spec: BuildKit frontend/dockerfile/dfgitutil/git_ref.go, util/gitutil/git_url.go. There a password
- *       stays in the URL; here it is taken out of it. There the subdir of a query stays as written.
+ * spec: BuildKit frontend/dockerfile/dfgitutil/git_ref.go, util/gitutil/git_url.go. There a
+ *       password stays in the URL; here it is taken out of it. There the subdir of a query stays as
+ *       it was written.
  */
 #pragma once
 
