@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole directory trees of ours: removed, and measured. Nothing here follows a symlink or leaves
- * the tree, and depth costs a little memory, never stack or descriptors.
+ * Whole directory trees of ours: removed, copied, and measured. Nothing here follows a symlink or
+ * leaves the tree, and depth costs a little memory, never stack or descriptors.
  */
 #pragma once
 
@@ -10,6 +10,21 @@
 /* Remove `name` and all below it. Nothing there is success. Directories that deny access are opened
  * up on the way. */
 COB_RESULT struct cob_error *cob_tree_remove(int dir_fd, const char *name);
+
+enum cob_tree_clone_flags {
+    COB_TREE_SHARE = 1 << 0, /* files become hard links to the source's: neither may change again */
+};
+
+/*
+ * Fill dst_fd, an empty directory, with all that src_fd holds, and give it that directory's own
+ * metadata: types, content, owners, modes, times, hard links, xattrs (user.*, file capabilities,
+ * ACLs, and overlayfs's own where they are seen). Sockets are left out. Nobody else writes to
+ * either tree meanwhile.
+ *
+ * src_fd:  may be O_PATH.
+ * errors:  with the path of what could not be copied; dst_fd is left half filled.
+ */
+COB_RESULT struct cob_error *cob_tree_clone(int src_fd, int dst_fd, unsigned flags);
 
 /*
  * How much a tree holds, and a mark of what it is. The fingerprint is the sum, over all entries, of

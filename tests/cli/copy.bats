@@ -230,3 +230,35 @@ END
     expect_line '-rw-r--r-- 12/34 1 implied/parents/f'
     tar -tvf "$T/out.tar" | grep -qE 'd/(hard|setuid) link to d/(setuid|hard)'
 }
+
+@test "copy: --link does not look at what is below, and outlives a new base" {
+    tree
+    ln dir/in.txt dir/hard && chmod 4755 two.txt
+    write() {
+        dockerfile <<EOF
+FROM scratch AS base
+COPY other/o $1
+COPY --chmod=700 dir/sub /d
+FROM base
+COPY --link dir /d
+COPY --link --chown=7:8 two.txt /d/sub/
+EOF
+    }
+    write /below
+    "$COB" build --progress=plain -o "type=tar,dest=$T/out.tar" . 2>log
+    grep -q '\[stage-1 1/2\] LINK COPY --link dir /d' log
+    tar --numeric-owner -tvf "$T/out.tar" | awk '{ print $1, $2, $6, $7, $8, $9 }' >before
+    grep -q '^drwxr-xr-x 0/0 d/' before # not the mode below
+    grep -q '^-rwsr-xr-x 7/8 d/sub/two.txt' before
+    grep -qE '^h.* d/(in.txt|hard) link to d/(in.txt|hard)' before
+    grep -q ' below' before
+
+    write /other
+    "$COB" build --progress=plain -o "type=tar,dest=$T/new.tar" . 2>log
+    vertex() { grep -A1 -F "$1" log | tail -n 1 | cut -d' ' -f2; }
+    [ "$(vertex '[stage-1 1/2] COPY --link dir /d')" = CACHED ]
+    [ "$(vertex '[stage-1 2/2] COPY --link')" = CACHED ]
+    [ "$(vertex '[base 1/2] COPY other/o /other')" = DONE ]
+    tar --numeric-owner -tvf "$T/new.tar" | awk '{ print $1, $2, $6, $7, $8, $9 }' |
+        sed 's/ other\b/ below/' | LC_ALL=C sort | cmp - <(LC_ALL=C sort before)
+}

@@ -79,7 +79,7 @@ static struct cob_error *key_exec(
 
 /* --- file --- */
 
-static char *file_digest(const struct cob_llb_vertex *vertex)
+static char *digest_without_inputs(const struct cob_llb_vertex *vertex)
 {
     Pb__Op op = *vertex->op;
 
@@ -100,8 +100,8 @@ static struct cob_error *key_file(
             by_content |= bit(action->secondaryinput);
         others |= bit(action->input);
     }
-    *ret_key =
-        (struct cob_solver_key){.digest = file_digest(vertex), .by_content = by_content & ~others};
+    *ret_key = (struct cob_solver_key){
+        .digest = digest_without_inputs(vertex), .by_content = by_content & ~others};
     return NULL;
 }
 
@@ -131,8 +131,10 @@ struct cob_error *cob_ops_key(
         return key_exec(vertex, ret_key);
     case PB__OP__OP_FILE:
         return key_file(vertex, ret_key);
-    case PB__OP__OP_BUILD:
     case PB__OP__OP_MERGE:
+        *ret_key = (struct cob_solver_key){.digest = digest_without_inputs(vertex)};
+        return NULL;
+    case PB__OP__OP_BUILD:
     case PB__OP__OP_DIFF:
     case PB__OP__OP_PASSTHROUGH:
     case PB__OP__OP__NOT_SET:

@@ -76,8 +76,9 @@ static struct cob_error *run_vertex(void *arg, const struct cob_llb_vertex *vert
         return cob_ops_run_exec(&run, ret_result);
     case PB__OP__OP_FILE:
         return cob_ops_run_file(&run, ret_result);
-    case PB__OP__OP_BUILD:
     case PB__OP__OP_MERGE:
+        return cob_ops_run_merge(&run, ret_result);
+    case PB__OP__OP_BUILD:
     case PB__OP__OP_DIFF:
     case PB__OP__OP_PASSTHROUGH:
     case PB__OP__OP__NOT_SET:

@@ -8,6 +8,7 @@
  *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them
  *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,
  *                   file_mode.c --chmod, file_owner.c --chown
+ *     op_merge.c    COPY --link
  */
 #pragma once
 
@@ -95,7 +96,7 @@ COB_RESULT struct cob_error *cob_ops_copy_filter_init(
 bool cob_ops_copy_filter(void *filter, const char *path, bool is_dir);
 void cob_ops_copy_filter_done(struct copy_filter *filter);
 
-/* --- op_source.c, op_exec.c, op_file.c --- */
+/* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */
 
 /* Run a vertex of the kind; ret_result is the caller's. */
 COB_RESULT struct cob_error *cob_ops_run_source(
@@ -103,6 +104,8 @@ COB_RESULT struct cob_error *cob_ops_run_source(
 COB_RESULT struct cob_error *cob_ops_run_exec(
     const struct op_run *run, struct cob_solver_result **ret_result);
 COB_RESULT struct cob_error *cob_ops_run_file(
+    const struct op_run *run, struct cob_solver_result **ret_result);
+COB_RESULT struct cob_error *cob_ops_run_merge(
     const struct op_run *run, struct cob_solver_result **ret_result);
 
 /* Commit a draft as the vertex's result. draft: taken. */

@@ -19,8 +19,3 @@ struct cob_cachemount_pool {
 /* Note that a directory is used now, and whose it is. */
 COB_RESULT struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *pool,
     const char *dir, int slot_fd, const struct cob_cachemount_request *request);
-
-/* Copy a tree: names, types, content, modes, owners, times. Hard links become files of their own,
- * extended attributes are left behind.
- * seed_fd: may be O_PATH.  dst_fd: an empty directory. */
-COB_RESULT struct cob_error *cob_cachemount_seed(int seed_fd, int dst_fd);

@@ -68,6 +68,11 @@ COB_RESULT struct cob_error *cob_snapshot_draft_mount(
  * reference is taken. While no mount of the draft exists. */
 void cob_snapshot_draft_set_parent(struct cob_snapshot_draft *draft, struct cob_snapshot *parent);
 
+/* Fill a draft that is still empty with what another snapshot's own layer holds, by hard links: no
+ * data is copied. The draft's root directory stays as it is. While no mount of the draft exists. */
+COB_RESULT struct cob_error *cob_snapshot_draft_graft(
+    struct cob_snapshot_draft *draft, const struct cob_snapshot *snapshot);
+
 /* The name of the xattr that makes a directory opaque in this store. Static. */
 const char *cob_snapshot_opaque_xattr(const struct cob_store *store);
 

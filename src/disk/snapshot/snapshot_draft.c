@@ -81,6 +81,14 @@ void cob_snapshot_draft_set_parent(struct cob_snapshot_draft *draft, struct cob_
     draft->parent = parent ? cob_snapshot_ref(parent) : NULL;
 }
 
+struct cob_error *cob_snapshot_draft_graft(
+    struct cob_snapshot_draft *draft, const struct cob_snapshot *snapshot)
+{
+    COB_TRY(cob_wrap(cob_tree_clone(snapshot->layer_fd, draft->fs_fd, COB_TREE_SHARE),
+        "share the files of snapshot %s", snapshot->id));
+    return draft->parent ? copy_root(draft->parent->layer_fd, draft->fs_fd) : NULL;
+}
+
 struct cob_error *cob_snapshot_draft_mount(struct cob_snapshot_draft *draft, int *ret_mount_fd)
 {
     struct cob_snapshot_stack stack = {

@@ -309,9 +309,46 @@ static void add_history(const struct copy_job *copy)
         copy->job->build, g_string_free(text, FALSE), /* is_empty_layer= */ false);
 }
 
-static struct cob_error *convert(struct copy_job *copy)
+/* The copy on scratch, whatever the base will be, and laid over the base.
+ * spec: BuildKit dockerfile2llb/convert_copy.go: with --chmod, --link is passed over. */
+static bool is_linked(const struct copy_job *copy)
+{
+    return copy->files->is_link && !is_set(copy->chmod);
+}
+
+static void add_link(struct copy_job *copy, const char *shown, struct cob_llb_ref files)
 {
     struct dockerfile_job *job = copy->job;
+    const struct cob_llb_ref both[] = {job->build->root, files};
+    g_autofree char *text = g_strconcat("LINK ", shown, NULL);
+
+    job->build->n_numbered--; /* it is the same step */
+    g_autofree char *name = dockerfile_step_name(job, text);
+    struct cob_llb_about about = dockerfile_about(job, name);
+    about.is_ignoring_cache = job->build->node->is_ignoring_cache;
+    job->build->root = cob_llb_add_merge(job->convert->builder, both, G_N_ELEMENTS(both), &about);
+}
+
+static void add_vertices(struct copy_job *copy)
+{
+    struct dockerfile_job *job = copy->job;
+    g_autofree char *shown = dockerfile_shown_text(job, job->instruction->text, 0, NULL);
+    g_autofree char *name = dockerfile_step_name(job, shown);
+    struct cob_llb_about about = dockerfile_about(job, name);
+    struct cob_llb_ref base = is_linked(copy) ? COB_LLB_SCRATCH : job->build->root;
+
+    about.is_ignoring_cache = job->build->node->is_ignoring_cache;
+    struct cob_llb_ref files = cob_llb_add_file(job->convert->builder, base,
+        (const struct cob_llb_action *)(const void *)copy->actions->data, copy->actions->len,
+        &about);
+    if (is_linked(copy))
+        add_link(copy, shown, files);
+    else
+        job->build->root = files;
+}
+
+static struct cob_error *convert(struct copy_job *copy)
+{
     struct cob_llb_ref root;
 
     COB_TRY(expand_all(copy));
@@ -323,18 +360,11 @@ static struct cob_error *convert(struct copy_job *copy)
     for (guint i = 0; i < copy->files->documents->len; i++)
         COB_TRY(add_document(copy, g_ptr_array_index(copy->files->documents, i)));
 
-    g_autofree char *shown = dockerfile_shown_text(job, job->instruction->text, 0, NULL);
-    g_autofree char *name = dockerfile_step_name(job, shown);
-    struct cob_llb_about about = dockerfile_about(job, name);
-    about.is_ignoring_cache = job->build->node->is_ignoring_cache;
-    job->build->root = cob_llb_add_file(job->convert->builder, job->build->root,
-        (const struct cob_llb_action *)(const void *)copy->actions->data, copy->actions->len,
-        &about);
+    add_vertices(copy);
     add_history(copy);
     return NULL;
 }
 
-/* --link is a hint about caching, and not followed: the files are the same. */
 struct cob_error *dockerfile_convert_copy(struct dockerfile_job *job)
 {
     struct copy_job copy = {

@@ -151,11 +151,37 @@ static int become(void *arg)
     return 0;
 }
 
+char *step_probe_path(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *dir = g_path_get_dirname(self);
+    const char *copy = g_getenv("COB_TEST_PROBE");
+
+    return copy ? g_strdup(copy) : g_build_filename(dir, "unit/build/syscall_probe", NULL);
+}
+
+/* Where another user can read it, who may not look into the folder that cob was built in. */
+static char *copy_probe(const char *dir)
+{
+    g_autofree char *from = step_probe_path();
+    char *to = g_build_filename(dir, "probe", NULL);
+    g_autofree char *data = NULL;
+    gsize len = 0;
+
+    g_assert_true(g_file_get_contents(from, &data, &len, NULL));
+    g_assert_true(g_file_set_contents(to, data, (gssize)len, NULL));
+    g_chmod(dir, 0755);
+    return to;
+}
+
 /* The same tests once more, in a process that is told so by its environment. */
 static void run_again(const char *variable, const struct passwd *user)
 {
+    char *scratch = check_scratch_new();
+    g_autofree char *copy = copy_probe(scratch);
+    g_autofree char *probe = g_strconcat("COB_TEST_PROBE=", copy, NULL);
     g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable,
+    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable, probe,
         g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
     static const char *const argv[] = {"/proc/self/exe", NULL};
     struct cob_process_request request = {.argv = argv,
@@ -170,6 +196,7 @@ static void run_again(const char *variable, const struct passwd *user)
     CHECK_OK(cob_process_spawn(&request, &process));
     CHECK_OK(cob_process_wait(process, NULL, &status));
     g_assert_cmpint(status, ==, 0);
+    check_scratch_free(scratch);
 }
 
 static void test_rootless(void)

@@ -28,6 +28,9 @@ void step_make_link(const struct step_fixture *fixture, const char *target, cons
 bool step_exists(const struct step_fixture *fixture, const char *name); /* also a symlink */
 int step_open(const struct step_fixture *fixture, const char *name);    /* O_PATH */
 
+/* Of the program that tries system calls. The caller frees it. */
+char *step_probe_path(void);
+
 /* The names, sizes and times of a tree, one a line. The caller frees it. */
 char *step_list(const char *path);
 

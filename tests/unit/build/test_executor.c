@@ -85,9 +85,7 @@ static void test_what_a_step_sees(void)
 /* The root gets the program that tries system calls. */
 static void install_probe(const struct step_fixture *fixture)
 {
-    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-    g_autofree char *dir = g_path_get_dirname(self);
-    g_autofree char *from = g_build_filename(dir, "unit/build/syscall_probe", NULL);
+    g_autofree char *from = step_probe_path();
     g_autofree char *to = g_build_filename(fixture->root, "bin/probe", NULL);
     g_autofree char *data = NULL;
     gsize len = 0;
