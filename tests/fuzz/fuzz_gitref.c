@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err || !ref)
         return 0;
     look_at(ref);
-    g_autoptr(cob_error) second_err = cob_gitref_submodule(ref, second ? second : "../x", &module);
+    g_autoptr(cob_error) second_err = cob_gitref_of_url(ref, second ? second : "../x", &module);
     if (!second_err)
         look_at(module);
     return 0;

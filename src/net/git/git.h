@@ -3,9 +3,9 @@
  * Git repositories of others: what a ref names now, its commit brought into a mirror on this
  * machine, its files written into a directory.
  *
- *     resolve   ls-remote: one question, no objects       a name -> a commit
- *     fetch     into <mirror>, a bare repository           that commit alone, if the server gives it
- *     checkout  from <mirror>                              files, with .git or without
+ *     resolve   ls-remote: one question, no objects    a name -> a commit
+ *     fetch     into <mirror>, a bare repository       that commit alone, if the server can
+ *     checkout  from <mirror>                          files, with .git or without
  *
  * It runs Debian's `git`, sealed off: no configuration of the machine or the user, no prompt, no
  * hooks, no other protocols than http, https, ssh and git, no submodule machinery (submodules are

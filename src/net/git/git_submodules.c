@@ -119,8 +119,8 @@ static struct cob_error *add_module(const struct cob_git_remote *remote, const c
     COB_TRY(find_commit(remote, commit, entry->path, cancel, &id));
     if (!id)
         return NULL;
-    COB_TRY(cob_wrap(cob_gitref_submodule(remote->place, entry->url, &place), "submodule at %.200s",
-        entry->path));
+    COB_TRY(cob_wrap(
+        cob_gitref_of_url(remote->place, entry->url, &place), "submodule at %.200s", entry->path));
     struct cob_git_submodule *module = g_new(struct cob_git_submodule, 1);
     *module = (struct cob_git_submodule){
         .path = g_strdup(entry->path), .commit = g_steal_pointer(&id), .place = place};

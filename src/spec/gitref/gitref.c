@@ -254,7 +254,8 @@ struct cob_error *cob_gitref_parse(const char *text, struct cob_gitref **ret_ref
     if (!err)
         err = gitref_take_options(ref, query, fragment);
     if (err)
-        return cob_wrap(err, "git reference %s", ref->remote ? ref->remote : "");
+        return cob_wrap(
+            err, "git reference%s%s", ref->remote ? " " : "", ref->remote ? ref->remote : "");
     *ret_ref = g_steal_pointer(&ref);
     return NULL;
 }
@@ -284,10 +285,10 @@ static char *join_relative(const struct cob_gitref *parent, const char *url)
     return g_strconcat(base, *path || parent->path[0] == '/' ? "/" : "", url, NULL);
 }
 
-struct cob_error *cob_gitref_submodule(
+struct cob_error *cob_gitref_of_url(
     const struct cob_gitref *parent, const char *url, struct cob_gitref **ret_ref)
 {
-    bool is_relative = g_str_has_prefix(url, "./") || g_str_has_prefix(url, "../");
+    bool is_relative = parent && (g_str_has_prefix(url, "./") || g_str_has_prefix(url, "../"));
     g_autofree char *whole = is_relative ? join_relative(parent, url) : g_strdup(url);
     g_autoptr(cob_gitref) ref = g_new0(struct cob_gitref, 1);
     size_t n_scheme = 0;
@@ -298,7 +299,7 @@ struct cob_error *cob_gitref_submodule(
     if (strpbrk(whole, "?#"))
         return cob_fail(COB_INVALID, "\"%.100s\" has a query or a fragment", whole);
     COB_TRY(cob_wrap(shape == SHAPE_SCP ? take_scp(ref, whole) : take_url(ref, whole + n_scheme),
-        "submodule URL"));
+        "git repository %.200s", ref->host ? ref->host : ""));
     *ret_ref = g_steal_pointer(&ref);
     return NULL;
 }

@@ -65,10 +65,11 @@ bool cob_gitref_is_commit(const char *text);
 bool cob_gitref_is_name(const char *text);
 
 /*
- * The URL of a submodule: as it is, or, when it begins with "./" or "../", from its parent's.
+ * A URL alone, without query and fragment, whatever its path; that of a submodule may begin with
+ * "./" or "../", and is then meant from its parent's.
  *
- * parent:   the remote of the repository that has the submodule.
+ * parent:   the remote of the repository that has the submodule; NULL: it is none.
  * errors:   COB_INVALID: not a URL that git may be given.
  */
-COB_RESULT struct cob_error *cob_gitref_submodule(
+COB_RESULT struct cob_error *cob_gitref_of_url(
     const struct cob_gitref *parent, const char *url, struct cob_gitref **ret_ref);

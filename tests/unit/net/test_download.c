@@ -123,18 +123,6 @@ static void test_get_table(void)
                 {GET_Q, 0, 0,
                     "HTTP/1.1 206 P\r\nETag: \"w\"\r\nContent-Range: bytes 3-5/6\r\n\r\ndef", 0}},
             {{0}}, COB_DATA_LOSS, "*the server sends another part than was asked for"},
-        {"endless", 0, 0, {{GET_Q, 0, 0, OK("", ""), SCRIPT_ENDLESS}}, {{0}}, COB_EXHAUSTED,
-            "*the file is larger than the limit of 1000 bytes"},
-        {"too long by its word", 0, 0,
-            {{GET_Q, 0, 0, OK("Content-Length: 5000\r\n", "abc"), SCRIPT_HANG}}, {{0}},
-            COB_EXHAUSTED, "*the file is larger than the limit of 1000 bytes"},
-        {"headers without end", 0, 0, {{GET_Q, 0, 0, "HTTP/1.1 200 OK\r\n", SCRIPT_ENDLESS_HEADER}},
-            {{0}}, COB_EXHAUSTED, "*the headers of the answer are longer than*"},
-        {"not there", 0, 0, {{GET_Q, 0, 0, STATUS("404 No"), 0}}, {{0}}, COB_NOT_FOUND,
-            "*f.txt: not found (status 404)"},
-        {"not for us", 0, 0, {{GET_Q, 0, "Authorization", STATUS("403 No"), 0}}, {{0}}, COB_DENIED,
-            "*status 403; a secret HTTP_AUTH_HEADER_localhost or HTTP_AUTH_TOKEN_localhost is sent "
-            "when there is one"},
         {"authorization stays at its origin", 0, "Bearer t",
             {{GET_Q, "Authorization: Bearer t\r\n", 0, GO("/again"), 0},
                 {"GET /again ", "Authorization: Bearer t\r\n", 0,
@@ -155,6 +143,27 @@ static void test_get_table(void)
             "download http://localhost:*/f.txt: redirect to /f.txt: more than 10 in a row"},
         {"to a file", 0, 0, {{GET_Q, 0, 0, GO("file:///etc/passwd"), 0}}, {{0}}, COB_INVALID,
             "*redirect to file:///etc/passwd: URL \"file:///etc/passwd\": *"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        play(&rows[i], i);
+}
+
+static void test_refusal_table(void)
+{
+    static const struct scenario rows[] = {
+        {"endless", 0, 0, {{GET_Q, 0, 0, OK("", ""), SCRIPT_ENDLESS}}, {{0}}, COB_EXHAUSTED,
+            "*the file is larger than the limit of 1000 bytes"},
+        {"too long by its word", 0, 0,
+            {{GET_Q, 0, 0, OK("Content-Length: 5000\r\n", "abc"), SCRIPT_HANG}}, {{0}},
+            COB_EXHAUSTED, "*the file is larger than the limit of 1000 bytes"},
+        {"headers without end", 0, 0, {{GET_Q, 0, 0, "HTTP/1.1 200 OK\r\n", SCRIPT_ENDLESS_HEADER}},
+            {{0}}, COB_EXHAUSTED, "*the headers of the answer are longer than*"},
+        {"not there", 0, 0, {{GET_Q, 0, 0, STATUS("404 No"), 0}}, {{0}}, COB_NOT_FOUND,
+            "*f.txt: not found (status 404)"},
+        {"not for us", 0, 0, {{GET_Q, 0, "Authorization", STATUS("403 No"), 0}}, {{0}}, COB_DENIED,
+            "*status 403; a secret HTTP_AUTH_HEADER_localhost or HTTP_AUTH_TOKEN_localhost is sent "
+            "when there is one"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
@@ -234,6 +243,7 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/download/get-table", test_get_table);
+    g_test_add_func("/download/refusal-table", test_refusal_table);
     g_test_add_func("/download/answer-says-what-it-is", test_answer_says_what_it_is);
     g_test_add_func("/download/filename-table", test_filename_table);
     return g_test_run();

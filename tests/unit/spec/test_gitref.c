@@ -162,7 +162,7 @@ static void test_submodule_table(void)
         g_autoptr(cob_gitref) ref = NULL;
 
         CHECK_OK(cob_gitref_parse(rows[i].parent, &parent));
-        g_autoptr(cob_error) err = cob_gitref_submodule(parent, rows[i].url, &ref);
+        g_autoptr(cob_error) err = cob_gitref_of_url(parent, rows[i].url, &ref);
         check_row(g_strcmp0(ref ? ref->remote : NULL, rows[i].want) == 0, i, rows[i].url);
         check_row(!err == !!rows[i].want, i, rows[i].url);
     }
