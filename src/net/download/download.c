@@ -16,6 +16,7 @@ struct download {
     uint64_t n_done;      /* what the sink has */
     uint64_t total;       /* of the whole file; 0: not said */
     char *version;        /* strong ETag of the bytes that the sink has; NULL: none */
+    bool is_same;         /* the server began to send what the caller has */
 };
 
 void cob_download_answer_done(struct cob_download_answer *answer)
@@ -71,6 +72,10 @@ static struct cob_error *begin_answer(
             return cob_fail(COB_DATA_LOSS, "the server sends another part than was asked for");
         download->total = total;
         return NULL;
+    }
+    if (etag && g_strcmp0(etag, download->request->etag) == 0) {
+        download->is_same = true;
+        return cob_fail(COB_ABORTED, "it is what was there before");
     }
     COB_TRY(start_anew(download));
     download->total = response->content_length > 0 ? (uint64_t)response->content_length : 0;
@@ -131,8 +136,14 @@ static struct cob_error *send_once(struct download *download, struct cob_http_re
         .on_body = take_bytes,
         .arg = download};
     g_clear_pointer(&download->last, cob_url_free);
-    return cob_http_send_along(
+    struct cob_error *err = cob_http_send_along(
         download->http, &request, NULL, download->cancel, response, &download->last);
+    if (!download->is_same)
+        return err;
+    cob_error_free(err); /* a server that does not know conditions: as good as a 304 */
+    response->fate = COB_HTTP_ANSWERED;
+    response->status = 304;
+    return NULL;
 }
 
 /* An answer that ends well, but before all was there, is as good as broken. */

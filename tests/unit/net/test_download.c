@@ -91,6 +91,8 @@ static void test_get_table(void)
         {"another one now", "\"v1\"", 0,
             {{GET_Q, "If-None-Match: \"v1\"\r\n", 0, OK("ETag: \"v2\"\r\n", "abc"), 0}}, {{0}}, 0,
             "abc"},
+        {"the same, sent all the same", "\"v1\"", 0,
+            {{GET_Q, 0, 0, OK("ETag: \"v1\"\r\n", ""), SCRIPT_ENDLESS}}, {{0}}, 0, ""},
         {"304 unasked", 0, 0, {{GET_Q, 0, "If-", "HTTP/1.1 304 Same\r\n\r\n", 0}}, {{0}},
             COB_UNKNOWN, "download http://localhost:*/f.txt: invalid response status 304"},
         {"busy, then not", 0, 0, {{GET_Q, 0, 0, BUSY, 0}, {GET_Q, 0, 0, OK("", "abc"), 0}}, {{0}},
