@@ -78,7 +78,15 @@ END
     expect_output 'failed to read dockerfile: open' 'Dockerfile: no such file or directory'
     run "$COB" build /no/such/context
     expect_status 1
-    expect_output /no/such/context
+    expect_exact 'ERROR: unable to prepare context: path "/no/such/context" not found'
+    touch file
+    run "$COB" build file
+    expect_status 1
+    expect_exact 'ERROR: unable to prepare context: path "file" is not a directory: name a Dockerfile by --file'
+    mkdir folder && mkdir folder/Dockerfile
+    run "$COB" build folder
+    expect_status 1
+    expect_output 'ERROR: failed to solve: failed to read dockerfile: open folder/Dockerfile: not a regular file'
     printf 'FROM scratch AS base\n' >Dockerfile
     run "$COB" build --target bsae .
     expect_status 1
@@ -88,7 +96,10 @@ END
     expect_output '--output type=zip'
     run "$COB" build -t 'Bad Name' .
     expect_status 1
-    expect_output 'Bad Name'
+    expect_output 'ERROR: failed to solve: invalid tag "Bad Name": invalid reference format'
+    run "$COB" build --network bridge .
+    expect_status 1
+    expect_output 'ERROR: failed to solve: unknown network bridge: there are default, host and none'
     run "$COB" build --secret id=a,src=/no/such/file .
     expect_status 1
     expect_output /no/such/file
@@ -167,6 +178,25 @@ END
     expect_equal "$stderr" ''
     run --separate-stderr "$COB" build -q --iidfile "$T/id" .
     expect_equal "$(cat "$T/id")" "$output" iidfile
+}
+
+@test "metadata-file: what was built, under buildx's keys" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    run "$COB" build -q -t one -t example.org/two:v2 --metadata-file "$T/metadata.json" .
+    expect_status 0
+    expect_equal "$(jq -c . "$T/metadata.json")" "{\"containerimage.config.digest\":\"$output\",\"containerimage.digest\":\"$output\",\"image.name\":\"docker.io/library/one:latest,example.org/two:v2\"}"
+    run "$COB" build --metadata-file /dev/null .
+    expect_status 1
+    expect_exact 'ERROR: --metadata-file /dev/null: it is there, and is no regular file'
+}
+
+@test "a context without a Dockerfile may have a dockerfile" {
+    printf 'FROM scratch\nLABEL a=b\n' >dockerfile
+    build_ok .
+    expect_output 'load build definition from dockerfile'
+    printf 'FROM scratch\nLABEL a=c\n' >Dockerfile
+    build_ok .
+    expect_output 'load build definition from Dockerfile'
 }
 
 @test "progress: tty draws on a terminal, right at any width" {
@@ -328,4 +358,31 @@ END
     expect_status 1
     run "$COB" build -o "type=oci,dest=$T/link" .
     expect_file "$T/canary" canary
+}
+
+@test "SOURCE_DATE_EPOCH: by argument and environment, in config, history, and times of a tar" {
+    echo a >a
+    dockerfile <<'EOF'
+FROM scratch
+COPY a /
+LABEL x=y
+EOF
+    config() {
+        local path=index.json member
+        for member in '.manifests[0]' .config; do
+            path=blobs/$(tar -xOf "$T/i.tar" "$path" | jq -r "$member.digest" | tr : /)
+        done
+        tar -xOf "$T/i.tar" "$path"
+    }
+    build_ok --build-arg SOURCE_DATE_EPOCH=1000000000 -o "type=oci,dest=$T/i.tar" \
+        -o "type=tar,dest=$T/t.tar" .
+    times=$(config | jq -r '.created, .history[].created' | sort -u)
+    expect_equal "$times" 2001-09-09T01:46:40Z 'times by argument'
+    times=$(TZ=UTC tar --full-time -tvf "$T/t.tar" | awk '{ print $4, $5 }' | sort -u)
+    expect_equal "$times" '2001-09-09 01:46:40' 'times in a tar'
+    SOURCE_DATE_EPOCH=7 build_ok -o "type=oci,dest=$T/i.tar" .
+    expect_equal "$(config | jq -r .created)" 1970-01-01T00:00:07Z 'time by environment'
+    run "$COB" build --build-arg SOURCE_DATE_EPOCH=yesterday .
+    expect_status 1
+    expect_output 'invalid SOURCE_DATE_EPOCH: yesterday: it should be seconds since 1970'
 }

@@ -201,6 +201,118 @@ teardown() { cob_teardown; }
     expect_output 'Usage count' 'Created at'
 }
 
+# bytes_of TEXT: of a size as cob shows it, "1.2kB".
+bytes_of() {
+    awk -v text="$1" 'BEGIN {
+        factor["B"] = 1; factor["kB"] = 1e3; factor["MB"] = 1e6; factor["GB"] = 1e9
+        unit = text; sub(/^[0-9.]+/, "", unit); sub(/\*$/, "", unit)
+        printf "%.0f\n", (text + 0) * factor[unit]
+    }'
+}
+
+# near GOT WANTED WHAT: within 5 %.
+near() {
+    awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > 0.95 * b && a < 1.05 * b) }' ||
+        fail "$3: got $1, wanted $2 within 5 %"
+}
+
+# du_total [COLUMN-2]: the sum of the rows, or of those whose second column it is.
+du_sum() {
+    local sum=0 size
+    for size in $(awk -v want="${1:-}" '$2 == "true" || $2 == "false" { if (!want || $2 == want) print $3 }' <<<"$output"); do
+        sum=$((sum + $(bytes_of "$size")))
+    done
+    echo "$sum"
+}
+
+@test "du: rows and sums are what the file system says, within 5 %" {
+    local name on_disk
+    busybox_image
+    head -c 3000000 /dev/urandom >big
+    head -c 40000000 /dev/zero >zeros
+    for name in $(seq 200); do echo "$name" >"small$name"; done
+    printf '%s\n' 'FROM busybox' 'COPY . /c' 'RUN ln /c/big /c/hard && rm /c/zeros' \
+        'RUN --mount=type=cache,id=du,target=/k head -c 5000000 /dev/urandom >/k/f' >Dockerfile
+    build_ok -t du -o type=oci,dest="$T/du.tar" .
+    printf 'FROM busybox\nRUN head -c 2000000 /dev/urandom >/f\n' >Dockerfile
+    build_ok -t gone .
+    "$COB" rmi gone
+    on_disk=$(as_store_owner du -sB1 --total "$COB_ROOT"/blobs "$COB_ROOT"/snapshots "$COB_ROOT"/mounts | tail -n 1 | cut -f 1)
+    run "$COB" du
+    expect_status 0
+    near "$(du_sum)" "$on_disk" 'all rows'
+    near "$(bytes_of "$(awk '$1 == "Total:" { print $2 }' <<<"$output")")" "$on_disk" Total
+    near "$(bytes_of "$(awk '$1 == "Reclaimable:" { print $2 }' <<<"$output")")" "$(du_sum true)" Reclaimable
+    near "$(bytes_of "$(awk '$1 == "Shared:" { print $2 }' <<<"$output")")" \
+        "$(bytes_of "$(awk '$3 ~ /\*$/ { print $3 }' <<<"$output")")" Shared
+    run "$COB" du --verbose
+    expect_line 'Description: +config of docker.io/library/du:latest'
+    expect_line 'Description: +archive of layer sha256:[0-9a-f]{64}'
+}
+
+@test "images: --format takes a template or json, as docker's scripts do" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    build_ok -t one:v1 .
+    run "$COB" images --format '{{.Repository}}:{{ .Tag }}\t{{.Size}}'
+    expect_exact $'one:v1\t0B'
+    run "$COB" images --format json
+    expect_equal "$(jq -r '.Repository + " " + .Tag + " " + .ID' <<<"$output")" "one v1 $("$COB" images -q)"
+    run "$COB" images --format '{{json .}}'
+    expect_equal "$(jq -r .Tag <<<"$output")" v1
+    run "$COB" images --format table
+    expect_line 'REPOSITORY +TAG +IMAGE ID +CREATED +SIZE'
+    run "$COB" images --format '{{.Name}}'
+    expect_status 1
+    expect_output 'ERROR: --format: no field .Name; there are ' 'Repository, '
+    run "$COB" images --format '{{range .}}'
+    expect_status 1
+    expect_output 'ERROR: --format: {{range .}}: there are {{.FIELD}} and {{json .}}'
+    run "$COB" images --format '{{.Tag'
+    expect_status 1
+    expect_output 'ERROR: --format: no }} behind {{.Tag'
+}
+
+@test "images: an image that has a name is not listed without one, but with --all" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    build_ok -t one .
+    build_ok .
+    run "$COB" images
+    refuse_output '<none>'
+    expect_line 'one +latest +.*'
+    run "$COB" images -a
+    expect_line '<none> +<none> +.*'
+}
+
+@test "rmi: names that are none or unknown, one beside a good one" {
+    printf 'FROM scratch\nLABEL a=b\n' >Dockerfile
+    build_ok -t one .
+    run "$COB" rmi 'BAD name'
+    expect_status 1
+    expect_exact 'ERROR: no such image: BAD name'
+    run "$COB" rmi one nosuch
+    expect_status 1
+    expect_output 'Untagged: one:latest' 'ERROR: no such image: nosuch'
+}
+
+@test "run: what cob cannot do is 125, a program that cannot run 126, none 127" {
+    busybox_image
+    run "$COB" run --no-such-flag busybox
+    expect_status 125
+    run "$COB" run
+    expect_status 125
+    run "$COB" run --quiet localhost:1/missing:v9
+    expect_status 125
+    run "$COB" run -v /no/such/folder:/m busybox
+    expect_status 125
+    expect_output 'ERROR: volume /no/such/folder:/m: open /no/such/folder: No such file or directory'
+    run "$COB" run --rm busybox /etc
+    expect_status 126
+    expect_output 'ERROR: exec: "/etc": permission denied'
+    run -127 "$COB" run --rm busybox no-such-program
+    run "$COB" run --rm busybox sh -c 'exit 3'
+    expect_status 3
+}
+
 @test "pull: a name that is none is an error before any network" {
     run "$COB" pull 'Not A Name'
     expect_status 1

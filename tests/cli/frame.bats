@@ -88,6 +88,23 @@ See 'cob --help'."
     expect_exact '--no-cache --no-cache-filter'
 }
 
+@test "completions: fish and zsh take them, letters as well" {
+    need_program fish zsh
+    "$COB" completion fish >cob.fish
+    run fish --no-config -c 'source cob.fish; complete -C "cob build -"'
+    expect_line $'-t\tImage name and tag .*'
+    expect_line $'--no-cache-filter\tDo not cache specified stages'
+    run fish --no-config -c 'source cob.fish; complete -C "cob pul"'
+    expect_exact $'pull\tDownload an image from a registry'
+    # zsh completes at a prompt alone; here _arguments tells what it was given.
+    "$COB" completion zsh >_cob
+    run zsh -f -c '_arguments() { print -rl -- "$@"; }; words=(cob build -) CURRENT=3; source ./_cob'
+    expect_status 0
+    expect_line '\*-t\+\[Image name and tag .*\]:value:_files'
+    expect_line '\(-f --file\)--file=\[Name of the Dockerfile .*'
+    expect_line '--no-cache\[Run every step again.*\]'
+}
+
 @test "the man page is troff without warnings, and names every option" {
     need_program groff
     "$COB" debug man >cob.1
@@ -96,31 +113,64 @@ See 'cob --help'."
     grep -q 'no\\-cache\\-filter' cob.1 || fail 'no --no-cache-filter'
 }
 
-# interrupted SIGNAL: the exit code of a build that gets it while a step runs, and its output. bash
-# makes what it starts in the background ignore SIGINT; cob leaves it at that, so env undoes it.
-interrupted() {
+# start_build [SECONDS]: in the background, where bash has it ignore SIGINT; until its step runs.
+start_build() {
     busybox_image
-    dockerfile <<<$'FROM busybox\nRUN echo begun; sleep 60'
-    env --default-signal=INT "$COB" build --progress=plain . >out 2>&1 3>&- &
+    dockerfile <<<$'FROM busybox\nRUN echo begun; sleep '"${1:-60}"
+    "$COB" build --progress=plain . >out 2>&1 3>&- &
     pid=$!
-    for _ in $(seq 100); do
-        ! grep -q '^#[0-9]* [0-9.]* begun' out || break
-        sleep 0.1
-    done
-    kill "-$1" "$pid"
+    wait_for 10 grep -q '^#[0-9]* [0-9.]* begun' out
+}
+
+# end_of_build: its exit code and its output, as run has them.
+end_of_build() {
     status=0
     wait "$pid" || status=$?
     output=$(cat out)
 }
 
-@test "SIGINT ends the step, and cob with 130" {
-    interrupted INT
+@test "SIGINT ends the step, and cob with 130, also where a script ignores it" {
+    start_build
+    kill -INT "$pid"
+    end_of_build
     expect_status 130
     expect_output 'begun' 'CANCELED' 'ERROR: failed to solve: cancelled'
 }
 
 @test "SIGTERM ends the step, and cob with 143" {
-    interrupted TERM
+    start_build
+    kill -TERM "$pid"
+    end_of_build
     expect_status 143
     expect_output 'CANCELED'
+}
+
+@test "SIGHUP ends the step, and cob with 129" {
+    start_build
+    kill -HUP "$pid"
+    end_of_build
+    expect_status 129
+    expect_output 'CANCELED'
+}
+
+@test "SIGHUP does nothing to a build behind nohup" {
+    trap '' HUP
+    start_build 2
+    trap - HUP
+    kill -HUP "$pid"
+    end_of_build
+    expect_status 0
+    refuse_output 'CANCELED'
+}
+
+@test "a second signal does not wait for an end in good order, and leaves nothing running" {
+    start_build
+    kill -STOP "$pid" # both are there before cob can act on the first
+    kill -INT "$pid"
+    kill -TERM "$pid"
+    kill -CONT "$pid"
+    end_of_build
+    [ "$status" -eq 130 ] || expect_status 143
+    refuse_output 'ERROR:'
+    expect_nothing_left
 }

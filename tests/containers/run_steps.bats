@@ -84,6 +84,29 @@ script'
     refuse_output TERM= COB_ROOT
 }
 
+@test "ONBUILD: triggers run in the next build, with its context and stages, and are gone then" {
+    dockerfile <<'END'
+FROM busybox
+ONBUILD COPY main /src/
+ONBUILD RUN --mount=from=tools,target=/tools cat /src/main /tools/with >/out
+END
+    build_ok -t builder .
+    echo source >main
+    dockerfile <<'END'
+FROM busybox AS tools
+RUN echo tool >/with
+FROM builder
+RUN cat /out >/again
+END
+    build_ok --progress=plain -t app .
+    expect_output '[stage-1 2/4] COPY main /src/'
+    in_image app 'cat /again'
+    expect_exact $'source\ntool'
+    printf 'FROM app\nRUN echo late >/late\n' >Dockerfile
+    rm main
+    build_ok -t next .
+}
+
 @test "stages: only those that are needed are built, in parallel, and feed each other" {
     dockerfile <<'END'
 FROM busybox AS unused
@@ -188,6 +211,19 @@ END
     [ "$status" -ne 0 ] && [ ! -e vol/h ]
     run bash -c 'echo typed | "$COB" run --rm -i busybox cat'
     expect_exact typed
+}
+
+@test "cob run: a volume's relative path begins with a dot" {
+    mkdir -p data && echo seen >data/f
+    local volume
+    for volume in ./data:/m .:/m; do
+        run "$COB" run --rm -v "$volume" busybox ls -R /m
+        expect_status 0
+        expect_line f
+    done
+    run "$COB" run --rm -v data:/m busybox ls /m
+    expect_status 125
+    expect_output 'ERROR: volume data:/m: a volume is /host/path:/path[:ro] or ./host/path:/path[:ro]'
 }
 
 @test "cob run -it: a terminal" {

@@ -143,13 +143,12 @@ open(sys.argv[1], "w").write(str(s.server_port)); s.serve_forever()' "$T/port" >
     expect_output 'Hello, world!'
 }
 
-# Start a build of a step that ignores what it can, and wait until it runs. In the background a shell
-# ignores SIGINT, and its children with it, hence --default-signal.
+# Start a build of a step that ignores what it can, and wait until it runs.
 start_stubborn() {
     printf '%s\n' 'trap "" INT TERM HUP' 'setsid sh -c "while true; do sleep 1; done" &' 'echo in-the-step' \
         'echo x >>/c/n' 'while true; do sleep 0.2; done' >stubborn.sh
     printf 'FROM busybox\nCOPY stubborn.sh /\nRUN --mount=type=cache,target=/c sh /stubborn.sh\n' >Dockerfile
-    env --default-signal=INT "$COB" build --progress=plain . >"$T/log" 2>&1 3>&- &
+    "$COB" build --progress=plain . >"$T/log" 2>&1 3>&- &
     build_pid=$!
     wait_for 20 grep -q '[0-9] in-the-step' "$T/log"
 }

@@ -155,6 +155,18 @@ static struct cob_error *take_stdin_as_context(struct cli_build_request *build)
     return NULL;
 }
 
+/* In docker's words. */
+static struct cob_error *check_context(const char *context)
+{
+    if (g_file_test(context, G_FILE_TEST_IS_DIR))
+        return NULL;
+    if (!g_file_test(context, G_FILE_TEST_EXISTS))
+        return cob_fail(COB_NOT_FOUND, "unable to prepare context: path \"%s\" not found", context);
+    return cob_fail(COB_INVALID,
+        "unable to prepare context: path \"%s\" is not a directory: name a Dockerfile by --file",
+        context);
+}
+
 static bool is_remote(const char *context)
 {
     return strstr(context, "://") || g_str_has_prefix(context, "git@") ||
@@ -183,7 +195,7 @@ static struct cob_error *set_context(const struct cli_call *call, struct cli_bui
             "name the folder",
             context);
     build->request.context = context;
-    return NULL;
+    return check_context(context);
 }
 
 static struct cob_error *set_parallel(const struct cli_call *call, struct cli_build_request *build)
@@ -198,6 +210,23 @@ static struct cob_error *set_parallel(const struct cli_call *call, struct cli_bu
     return NULL;
 }
 
+/* SOURCE_DATE_EPOCH of the environment is a build argument without being asked for, as in buildx.
+ * spec: buildx build/opt.go; reproducible-builds.org/docs/source-date-epoch */
+static void add_build_args(struct cli_build_request *build, const char *const *given)
+{
+    static const char epoch[] = "SOURCE_DATE_EPOCH";
+    bool is_given = !g_getenv(epoch);
+
+    for (; given && *given; given++) {
+        is_given |= strcmp(*given, epoch) == 0 || g_str_has_prefix(*given, "SOURCE_DATE_EPOCH=");
+        g_ptr_array_add(build->build_args, (void *)(uintptr_t)*given);
+    }
+    if (!is_given)
+        g_ptr_array_add(build->build_args, (void *)(uintptr_t)epoch);
+    g_ptr_array_add(build->build_args, NULL);
+    build->request.build_args = (const char *const *)build->build_args->pdata;
+}
+
 static struct cob_error *fill(const struct cli_call *call, struct cli_build_request *build)
 {
     const char *platform = cli_call_text(call, "platform");
@@ -205,6 +234,7 @@ static struct cob_error *fill(const struct cli_call *call, struct cli_build_requ
     if (platform && strchr(platform, ','))
         return cob_fail(COB_UNIMPLEMENTED,
             "--platform %s: more than one platform is not carried out yet", platform);
+    add_build_args(build, cli_call_list(call, "build-arg"));
     COB_TRY(set_parallel(call, build));
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
     COB_TRY(add_outputs(build, cli_call_list(call, "output")));
@@ -221,7 +251,6 @@ struct cob_error *cli_build_request_init(
         .request =
             {
                 .target = cli_call_text(call, "target"),
-                .build_args = cli_call_list(call, "build-arg"),
                 .labels = cli_call_list(call, "label"),
                 .tags = cli_call_list(call, "tag"),
                 .is_no_cache = cli_call_flag(call, "no-cache"),
@@ -232,6 +261,7 @@ struct cob_error *cli_build_request_init(
                 .extra_hosts = cli_call_list(call, "add-host"),
             },
         .secrets = g_array_new(FALSE, FALSE, sizeof(struct cob_engine_secret)),
+        .build_args = g_ptr_array_new(),
         .texts = g_ptr_array_new_with_free_func(g_free),
     };
     err = fill(call, build);
@@ -244,6 +274,7 @@ void cli_build_request_done(struct cli_build_request *build)
 {
     g_clear_pointer(&build->request.dockerfile_bytes, g_bytes_unref);
     g_clear_pointer(&build->secrets, g_array_unref);
+    g_clear_pointer(&build->build_args, g_ptr_array_unref);
     g_clear_pointer(&build->texts, g_ptr_array_unref);
     if (build->empty_context)
         rmdir(build->empty_context);

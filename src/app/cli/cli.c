@@ -10,23 +10,27 @@
 /* What a signal handler may reach: set once, before the handler is, and there until the end. */
 static struct cob_cancel *cancel_on_signal;
 static bool is_stderr_terminal;
-static volatile sig_atomic_t last_signal;
+static int last_signal; /* atomic: two signals may come to two threads */
 
 /* The first signal asks for an end in good order; the next one does not wait for it. */
 static void on_signal(int signum)
 {
     static const char show_cursor[] = "\033[?25h";
+    int none = 0;
 
-    if (last_signal) {
+    if (!__atomic_compare_exchange_n(
+            &last_signal, &none, signum, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
         ssize_t n = is_stderr_terminal ? write(2, show_cursor, sizeof(show_cursor) - 1) : 0;
 
         (void)n;
         _exit(128 + signum);
     }
-    last_signal = signum;
     cob_cancel_trigger(cancel_on_signal);
 }
 
+/* SIGHUP stays ignored where it was: so nohup wants it. SIGINT does not, as with docker: a shell
+ * without job control lets what it starts in the background ignore it, and a Ctrl-C is meant for
+ * the whole script. */
 static struct cob_error *set_up_signals(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -39,7 +43,7 @@ static struct cob_error *set_up_signals(void)
         struct sigaction old;
 
         sigaction(signals[i], NULL, &old);
-        if (old.sa_handler != SIG_IGN) /* as nohup wants it */
+        if (signals[i] != SIGHUP || old.sa_handler != SIG_IGN)
             sigaction(signals[i], &action, NULL);
     }
     return NULL;
@@ -50,6 +54,7 @@ struct cob_error *cli_print(const GString *text)
     return cob_wrap(cob_fs_write_fd(1, text->str, text->len), "standard output");
 }
 
+/* command: the one whose help may be of use; NULL: none. */
 static void print_error(const struct cob_error *err, const char *command)
 {
     g_autofree char *text = cob_error_text(err);
@@ -65,16 +70,18 @@ static void print_error(const struct cob_error *err, const char *command)
     cob_error_free(cob_fs_write_fd(2, out->str, out->len));
 }
 
-/* Show an error, and say what the exit code is: a shell's when a signal was the reason. */
-static int fail(struct cob_error *err, const char *command)
+/* Show an error, and say what the exit code is: a shell's when a signal was the reason.
+ * command: NULL: none is known. */
+static int fail(struct cob_error *err, const struct cli_command *command, const char *help)
 {
     const bool is_cancelled = cob_error_code(err) == COB_CANCELLED;
+    const int signum = g_atomic_int_get(&last_signal);
 
-    print_error(err, command);
+    print_error(err, help);
     cob_error_free(err);
     if (is_cancelled)
-        return 128 + (last_signal ? last_signal : SIGINT);
-    return 1;
+        return 128 + (signum ? signum : SIGINT);
+    return command && command->error_code ? command->error_code : 1;
 }
 
 static int run_call(struct cli_call *call)
@@ -91,7 +98,7 @@ static int run_call(struct cli_call *call)
     }
     if (!err)
         return call->exit_code;
-    exit_code = fail(err, NULL);
+    exit_code = fail(err, call->command, NULL);
     return call->exit_code ? call->exit_code : exit_code;
 }
 
@@ -102,7 +109,7 @@ static int print_all_help(void)
 
     cli_help_append_all(help);
     err = cli_print(help);
-    return err ? fail(err, NULL) : 0;
+    return err ? fail(err, NULL, NULL) : 0;
 }
 
 int cli_main(int argc, char **argv)
@@ -122,13 +129,13 @@ int cli_main(int argc, char **argv)
         args = version;
     err = cli_command_find(args, &command, &n_words);
     if (err)
-        return fail(err, "");
+        return fail(err, NULL, "");
     err = cli_call_parse(command, args + n_words, &call);
     if (err)
-        return fail(err, command->name);
+        return fail(err, command, command->name);
     err = set_up_signals();
     call.cancel = cancel_on_signal;
-    exit_code = err ? fail(err, NULL) : run_call(&call);
+    exit_code = err ? fail(err, command, NULL) : run_call(&call);
     cli_call_done(&call);
     return exit_code;
 }

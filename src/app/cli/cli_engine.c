@@ -42,7 +42,8 @@ struct cob_error *cli_engine_open(struct cob_engine **ret_engine)
     return open_engine(ret_engine);
 }
 
-struct cob_error *cli_engine_open_to_mount(struct cob_engine **ret_engine)
+/* The same for a command that mounts: in a mount namespace of its own. */
+static struct cob_error *open_to_mount(struct cob_engine **ret_engine)
 {
     if (geteuid() != 0)
         COB_TRY(enter_as_user());
@@ -51,7 +52,8 @@ struct cob_error *cli_engine_open_to_mount(struct cob_engine **ret_engine)
     return open_engine(ret_engine);
 }
 
-struct cob_error *cli_progress_new(const struct cli_call *call, struct cob_progress **ret_progress)
+static struct cob_error *new_progress(
+    const struct cli_call *call, struct cob_progress **ret_progress)
 {
     enum cob_progress_mode mode = COB_PROGRESS_AUTO;
     const char *word = cli_call_text(call, "progress");
@@ -64,4 +66,19 @@ struct cob_error *cli_progress_new(const struct cli_call *call, struct cob_progr
         mode = COB_PROGRESS_QUIET;
     *ret_progress = cob_progress_new(mode, 2);
     return NULL;
+}
+
+struct cob_error *cli_engine_work(
+    struct cli_call *call, struct cob_error *(*work)(const struct cli_work *work), void *arg)
+{
+    g_autoptr(cob_engine) engine = NULL;
+    g_autoptr(cob_progress) progress = NULL;
+    struct cob_error *err;
+
+    COB_TRY(new_progress(call, &progress));
+    COB_TRY(open_to_mount(&engine));
+    err = work(&(struct cli_work){
+        .call = call, .engine = engine, .observer = cob_progress_observer(progress), .arg = arg});
+    cob_progress_finish(progress, err);
+    return err;
 }

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "app/cli/cli_engine.h"
 #include "util/fs.h"
 
-/* Where the id is to go must be nothing yet, or a file: known before the build, not after it. */
-static struct cob_error *check_iidfile(const char *path)
+/* What an option says is to be written must be nothing yet, or a file: known before the build, not
+ * after it. */
+static struct cob_error *check_file(const struct cli_call *call, const char *option)
 {
+    const char *path = cli_call_text(call, option);
     struct stat st;
 
     if (!path)
         return NULL;
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? NULL : cob_fail_errno(errno, "--iidfile %s", path);
+        return errno == ENOENT ? NULL : cob_fail_errno(errno, "--%s %s", option, path);
     if (!S_ISREG(st.st_mode))
-        return cob_fail(COB_INVALID, "--iidfile %s: it is there, and is no regular file", path);
+        return cob_fail(COB_INVALID, "--%s %s: it is there, and is no regular file", option, path);
     return NULL;
 }
 
@@ -32,16 +35,41 @@ static struct cob_error *check_secrets(const struct cob_engine_request *request)
     return NULL;
 }
 
+/* Write a file that an option asked for. */
+static struct cob_error *write_file(
+    const struct cli_call *call, const char *option, const char *data, size_t len)
+{
+    const char *path = cli_call_text(call, option);
+
+    if (!path)
+        return NULL;
+    return cob_wrap(cob_fs_replace_file(AT_FDCWD, path, 0644, data, len), "--%s %s", option, path);
+}
+
+/* The keys that buildx writes; the image of a local store has its config's digest.
+ * result: no image: nothing is known. */
+static struct cob_error *write_metadata(
+    const struct cli_call *call, const struct cob_engine_result *result)
+{
+    json_auto_t *object = json_object();
+    g_autofree char *text = NULL;
+
+    if (result->image_id) {
+        json_object_set_new(object, "containerimage.config.digest", json_string(result->image_id));
+        json_object_set_new(object, "containerimage.digest", json_string(result->image_id));
+    }
+    if (result->names)
+        json_object_set_new(object, "image.name", json_string(result->names));
+    text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
+    return write_file(call, "metadata-file", text, strlen(text));
+}
+
 /* Tell the image's id where it was asked for. */
 static struct cob_error *tell_id(const struct cli_call *call, const char *id)
 {
-    const char *path = cli_call_text(call, "iidfile");
-
     if (!id)
         return NULL;
-    if (path)
-        COB_TRY(cob_wrap(
-            cob_fs_replace_file(AT_FDCWD, path, 0644, id, strlen(id)), "--iidfile %s", path));
+    COB_TRY(write_file(call, "iidfile", id, strlen(id)));
     if (cli_call_flag(call, "quiet")) {
         g_autoptr(GString) line = g_string_new(id);
 
@@ -51,35 +79,37 @@ static struct cob_error *tell_id(const struct cli_call *call, const char *id)
     return NULL;
 }
 
-static struct cob_error *build_and_tell(
-    struct cli_call *call, const struct cob_engine_request *request)
-{
-    g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(cob_progress) progress = NULL;
-    struct cob_engine_result result = {0};
-    struct cob_error *err;
+/* What `cob build` was asked for, and what came of it. */
+struct build {
+    struct cli_build_request asked;
+    struct cob_engine_result result;
+};
 
-    COB_TRY(cli_progress_new(call, &progress));
-    COB_TRY(cli_engine_open_to_mount(&engine));
-    err = cob_engine_build(engine, request, cob_progress_observer(progress), call->cancel, &result);
-    cob_progress_finish(progress, err);
-    if (!err)
-        err = tell_id(call, result.image_id);
-    cob_engine_result_done(&result);
-    return err;
+static struct cob_error *build_image(const struct cli_work *work)
+{
+    struct build *build = work->arg;
+
+    return cob_engine_build(
+        work->engine, &build->asked.request, work->observer, work->call->cancel, &build->result);
 }
 
 static struct cob_error *run(struct cli_call *call)
 {
-    struct cli_build_request build;
+    struct build build = {.result = {0}};
     struct cob_error *err;
 
-    COB_TRY(check_iidfile(cli_call_text(call, "iidfile")));
-    COB_TRY(cli_build_request_init(call, &build));
-    err = check_secrets(&build.request);
+    COB_TRY(check_file(call, "iidfile"));
+    COB_TRY(check_file(call, "metadata-file"));
+    COB_TRY(cli_build_request_init(call, &build.asked));
+    err = check_secrets(&build.asked.request);
     if (!err)
-        err = build_and_tell(call, &build.request);
-    cli_build_request_done(&build);
+        err = cli_engine_work(call, build_image, &build);
+    if (!err)
+        err = write_metadata(call, &build.result);
+    if (!err)
+        err = tell_id(call, build.result.image_id);
+    cob_engine_result_done(&build.result);
+    cli_build_request_done(&build.asked);
     return err;
 }
 

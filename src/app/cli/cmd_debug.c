@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/cli/cli_engine.h"
 
-static struct cob_error *print_llb(struct cli_call *call, const struct cob_engine_request *request)
-{
-    g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(cob_progress) progress = NULL;
-    g_autofree char *text = NULL;
-    g_autoptr(GString) out = NULL;
-    struct cob_error *err;
+/* What `cob debug llb` was asked for, and its answer. */
+struct llb_dump {
+    struct cli_build_request build;
+    char *text;
+};
 
-    COB_TRY(cli_progress_new(call, &progress));
-    COB_TRY(cli_engine_open_to_mount(&engine));
-    err = cob_engine_llb(engine, request, cob_progress_observer(progress), call->cancel, &text);
-    cob_progress_finish(progress, err);
-    if (err)
-        return err;
-    out = g_string_new(text);
-    return cli_print(out);
+static struct cob_error *make_llb(const struct cli_work *work)
+{
+    struct llb_dump *dump = work->arg;
+
+    return cob_engine_llb(
+        work->engine, &dump->build.request, work->observer, work->call->cancel, &dump->text);
 }
 
 static struct cob_error *run_llb(struct cli_call *call)
 {
-    struct cli_build_request build;
+    struct llb_dump dump = {.text = NULL};
+    g_autoptr(GString) out = NULL;
+    g_autofree char *text = NULL;
     struct cob_error *err;
 
-    COB_TRY(cli_build_request_init(call, &build));
-    err = print_llb(call, &build.request);
-    cli_build_request_done(&build);
-    return err;
+    COB_TRY(cli_build_request_init(call, &dump.build));
+    err = cli_engine_work(call, make_llb, &dump);
+    text = dump.text;
+    cli_build_request_done(&dump.build);
+    if (err)
+        return err;
+    out = g_string_new(text);
+    return cli_print(out);
 }
 
 const struct cli_command cli_debug_llb = {

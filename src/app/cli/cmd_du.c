@@ -5,6 +5,7 @@
 #include "app/cli/columns.h"
 #include "disk/cachemount/cachemount.h"
 #include "disk/snapshot/snapshot.h"
+#include "util/digest.h"
 #include "util/text.h"
 
 static const struct cli_option options[] = {
@@ -14,7 +15,7 @@ static const struct cli_option options[] = {
 
 #define SHORT_DIGITS 12
 
-/* What takes room. Ids are short: of a cache mount's folder, the beginning. */
+/* What takes room. Ids are short: of a digest, or a cache mount's folder, the beginning. */
 struct record {
     char *id, *parent, *description; /* parent, description: may be NULL */
     const char *type;                /* BuildKit's word for it */
@@ -70,6 +71,22 @@ static char *describe_mount(const struct cob_cachemount_entry *entry)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+static struct record *record_of_blob(const struct cob_store_blob_usage *usage)
+{
+    struct record *record = g_new(struct record, 1);
+
+    *record = (struct record){
+        .id = g_strndup(usage->digest + strlen(COB_DIGEST_PREFIX), SHORT_DIGITS),
+        .description = g_strdup(usage->description ? usage->description : "blob"),
+        .type = "regular",
+        .size_bytes = usage->size_bytes,
+        .created_us = usage->created_us,
+        .last_used_us = usage->last_used_us,
+        .is_reclaimable = !usage->is_in_use,
+    };
+    return record;
+}
+
 static struct record *record_of_mount(const struct cob_cachemount_entry *entry)
 {
     struct record *record = g_new(struct record, 1);
@@ -95,6 +112,16 @@ static struct cob_error *add_snapshots(struct cob_store *store, GPtrArray *recor
     COB_TRY(cob_snapshot_list(store, &rows));
     for (guint i = 0; i < rows->len; i++)
         g_ptr_array_add(records, record_of_snapshot(rows->pdata[i]));
+    return NULL;
+}
+
+static struct cob_error *add_blobs(struct cob_store *store, GPtrArray *records)
+{
+    g_autoptr(GPtrArray) rows = NULL;
+
+    COB_TRY(cob_store_blob_list(store, &rows));
+    for (guint i = 0; i < rows->len; i++)
+        g_ptr_array_add(records, record_of_blob(rows->pdata[i]));
     return NULL;
 }
 
@@ -224,6 +251,7 @@ static struct cob_error *run(struct cli_call *call)
 
     COB_TRY(cli_engine_open(&engine));
     COB_TRY(add_snapshots(cob_engine_store(engine), records));
+    COB_TRY(add_blobs(cob_engine_store(engine), records));
     COB_TRY(add_mounts(cob_engine_store(engine), records));
     g_ptr_array_sort(records, compare_sizes);
     for (guint i = 0; i < records->len && is_verbose; i++)

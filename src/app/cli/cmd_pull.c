@@ -10,21 +10,20 @@ static const struct cli_option options[] = {
     {0},
 };
 
+static struct cob_error *pull(const struct cli_work *work)
+{
+    const struct cli_call *call = work->call;
+
+    return cob_engine_pull(work->engine, cli_call_arg(call, 0), cli_call_text(call, "platform"),
+        work->observer, call->cancel, work->arg);
+}
+
 static struct cob_error *run(struct cli_call *call)
 {
-    g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(cob_progress) progress = NULL;
     g_autoptr(cob_store_image) image = NULL;
     g_autoptr(GString) line = NULL;
-    struct cob_error *err;
 
-    COB_TRY(cli_progress_new(call, &progress));
-    COB_TRY(cli_engine_open_to_mount(&engine));
-    err = cob_engine_pull(engine, cli_call_arg(call, 0), cli_call_text(call, "platform"),
-        cob_progress_observer(progress), call->cancel, &image);
-    cob_progress_finish(progress, err);
-    if (err)
-        return err;
+    COB_TRY(cli_engine_work(call, pull, &image));
     line = g_string_new(image->name);
     g_string_append_c(line, '\n');
     return cli_print(line);

@@ -20,9 +20,15 @@ static const struct cli_option options[] = {
     {0},
 };
 
+static struct cob_error *run_image(const struct cli_work *work)
+{
+    return cob_engine_run(
+        work->engine, work->arg, work->observer, work->call->cancel, &work->call->exit_code);
+}
+
 static struct cob_error *run(struct cli_call *call)
 {
-    const struct cob_engine_run_request request = {
+    struct cob_engine_run_request request = {
         .image = cli_call_arg(call, 0),
         .args = call->args->len > 2 ? (const char *const *)call->args->pdata + 1 : NULL,
         .entrypoint = cli_call_text(call, "entrypoint"),
@@ -36,18 +42,10 @@ static struct cob_error *run(struct cli_call *call)
         .is_interactive = cli_call_flag(call, "interactive"),
         .is_kept = !cli_call_flag(call, "rm"),
     };
-    g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(cob_progress) progress = NULL;
-    struct cob_error *err;
 
     if (request.is_terminal && request.is_interactive && !isatty(0))
         return cob_fail(COB_INVALID, "standard input is not a terminal: leave out -t");
-    COB_TRY(cli_progress_new(call, &progress));
-    COB_TRY(cli_engine_open_to_mount(&engine));
-    err = cob_engine_run(
-        engine, &request, cob_progress_observer(progress), call->cancel, &call->exit_code);
-    cob_progress_finish(progress, err);
-    return err;
+    return cli_engine_work(call, run_image, &request);
 }
 
 const struct cli_command cli_run = {
@@ -58,5 +56,6 @@ const struct cli_command cli_run = {
     .min_args = 1,
     .max_args = CLI_ANY_NUMBER,
     .is_program = true,
+    .error_code = 125, /* docker's: 1 would be one that the program could end with, too */
     .run = run,
 };

@@ -37,6 +37,7 @@ struct cli_command {
     unsigned min_args, max_args;
     bool is_program; /* options end at the first argument: the rest is for another program */
     bool is_hidden;  /* not in the list of commands */
+    int error_code;  /* exit code of an error; 0: 1 */
     struct cob_error *(*run)(struct cli_call *call);
 };
 

@@ -52,6 +52,22 @@ static void append_quoted(GString *out, const char *text, const char *also_escap
     }
 }
 
+/* What stands before the help of an option: '*--tag=[ for a list, and with a letter
+ * '(-f --file)'{-f+,--file=}'[, of which one counts. */
+static void append_zsh_names(GString *out, const struct cli_option *option)
+{
+    const bool is_list = option->kind == CLI_LIST, is_flag = option->kind == CLI_FLAG;
+
+    if (!option->letter)
+        g_string_append_printf(
+            out, "'%s--%s%s[", is_list ? "*" : "", option->name, is_flag ? "" : "=");
+    else if (is_list)
+        g_string_append_printf(out, "'*'{-%c+,--%s=}'[", option->letter, option->name);
+    else
+        g_string_append_printf(out, "'(-%c --%s)'{-%c%s,--%s%s}'[", option->letter, option->name,
+            option->letter, is_flag ? "" : "+", option->name, is_flag ? "" : "=");
+}
+
 static void append_zsh_options(GString *out, const struct cli_command *command)
 {
     for (size_t i = 0; i < cli_n_options(command); i++) {
@@ -59,8 +75,8 @@ static void append_zsh_options(GString *out, const struct cli_command *command)
 
         if (!option->help)
             continue;
-        g_string_append_printf(out, " \\\n            '%s--%s%s[",
-            option->kind == CLI_LIST ? "*" : "", option->name, option->kind == CLI_FLAG ? "" : "=");
+        g_string_append(out, " \\\n            ");
+        append_zsh_names(out, option);
         append_quoted(out, option->help, "[]:\\");
         g_string_append(out, option->kind == CLI_FLAG ? "]'" : "]:value:_files'");
     }
@@ -90,6 +106,18 @@ static void append_zsh(GString *out)
     g_string_append(out, "    esac\n}\n_cob \"$@\"\n");
 }
 
+static void append_fish_option(
+    GString *out, const struct cli_command *command, const struct cli_option *option)
+{
+    g_string_append_printf(out, "complete -c cob -n '__fish_seen_subcommand_from %s' -l %s",
+        command->name, option->name);
+    if (option->letter)
+        g_string_append_printf(out, " -s %c", option->letter);
+    g_string_append(out, option->kind == CLI_FLAG ? " -d '" : " -r -d '");
+    append_quoted(out, option->help, "");
+    g_string_append(out, "'\n");
+}
+
 static void append_fish(GString *out)
 {
     for (const struct cli_command *const *at = cli_commands; *at; at++) {
@@ -100,15 +128,8 @@ static void append_fish(GString *out)
         append_quoted(out, (*at)->summary, "");
         g_string_append(out, "'\n");
         for (size_t i = 0; i < cli_n_options(*at); i++) {
-            const struct cli_option *option = &(*at)->options[i];
-
-            if (!option->help)
-                continue;
-            g_string_append_printf(out,
-                "complete -c cob -n '__fish_seen_subcommand_from %s' -l %s%s -d '", (*at)->name,
-                option->name, option->kind == CLI_FLAG ? "" : " -r");
-            append_quoted(out, option->help, "");
-            g_string_append(out, "'\n");
+            if ((*at)->options[i].help)
+                append_fish_option(out, *at, &(*at)->options[i]);
         }
     }
 }

@@ -69,7 +69,9 @@ void cli_man_append(GString *out)
     }
     g_string_append(out, ".SH EXIT STATUS\n0 when all went well, 1 for an error, 130 when stopped "
                          "by Ctrl\\-C, 143 by SIGTERM.\n"
-                         "cob run ends with the exit status of the program.\n.SH ENVIRONMENT\n");
+                         "cob run ends with the exit status of the program; 125 when it could not\n"
+                         "be started, 126 when it may not be executed, 127 when there is none.\n"
+                         ".SH ENVIRONMENT\n");
     for (size_t i = 0; i < G_N_ELEMENTS(variables); i++) {
         g_string_append_printf(out, ".TP\n%s\n", variables[i][0]);
         append_escaped(out, variables[i][1]);

@@ -7,6 +7,7 @@
 void cob_engine_result_done(struct cob_engine_result *result)
 {
     g_free(result->image_id);
+    g_free(result->names);
 }
 
 /* A build on its way: what its stations hand to each other. */
@@ -29,9 +30,10 @@ static struct cob_error *check_names(struct building *building)
     for (const char *const *tag = building->request->tags; tag && *tag; tag++) {
         g_autoptr(cob_ref) ref = NULL;
 
-        COB_TRY(cob_wrap(cob_ref_parse(*tag, &ref), "tag %s", *tag));
+        COB_TRY(cob_wrap(cob_ref_parse(*tag, &ref), "invalid tag \"%s\"", *tag));
         if (ref->digest)
-            return cob_fail(COB_INVALID, "tag %s: a name for an image has no digest", *tag);
+            return cob_fail(
+                COB_INVALID, "invalid tag \"%s\": a name for an image has no digest", *tag);
         g_ptr_array_add(building->names, cob_ref_text(ref));
     }
     g_ptr_array_add(building->names, NULL);
@@ -58,13 +60,15 @@ static bool is_allowed(const struct cob_engine_request *request, const char *ent
 static struct cob_error *check_entitlements(const struct cob_engine_request *request)
 {
     static const char *const known[] = {"network.host", NULL};
+    enum cob_executor_network network;
 
     for (const char *const *name = request->allow; name && *name; name++) {
         if (!g_strv_contains(known, *name))
             return cob_fail(
                 COB_UNIMPLEMENTED, "--allow %s: not supported; there is: %s", *name, known[0]);
     }
-    if (g_strcmp0(request->network, "host") == 0 && !is_allowed(request, "network.host"))
+    COB_TRY(cob_engine_network(request->network, &network));
+    if (network == COB_EXECUTOR_NETWORK_HOST && !is_allowed(request, "network.host"))
         return cob_fail(COB_DENIED, "--network=host is not allowed: add --allow network.host");
     return NULL;
 }
@@ -79,10 +83,14 @@ static struct cob_error *export_all(
         .config = building->frontend.result.config,
         .platform = building->frontend.platform,
         .names = (const char *const *)building->names->pdata,
+        .has_epoch = building->frontend.has_epoch,
+        .epoch_s = building->frontend.epoch_s,
         .observer = building->observer};
 
     if (building->names->len > 1 || building->outputs->len == 0)
         COB_TRY(cob_exporter_store(&built, building->cancel, &result->image_id));
+    if (building->names->len > 1)
+        result->names = g_strjoinv(",", (char **)building->names->pdata);
     for (guint i = 0; i < building->outputs->len; i++)
         COB_TRY(cob_wrap(cob_exporter_output_write(
                              g_ptr_array_index(building->outputs, i), &built, building->cancel),

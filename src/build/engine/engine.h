@@ -55,6 +55,7 @@ struct cob_engine_request {
 
 struct cob_engine_result {
     char *image_id; /* digest of the config; NULL when no image was asked for */
+    char *names;    /* the image's, in full, with a comma between them; NULL: it has none */
 };
 void cob_engine_result_done(struct cob_engine_result *result);
 
@@ -95,8 +96,8 @@ struct cob_engine_run_request {
     bool is_kept;        /* no --rm: keep what it wrote as an unnamed snapshot */
 };
 
-/* ret_exit_code: the program's own, 128 + signal; 127, beside the error, when there is no such
- * program. */
+/* ret_exit_code: the program's own, 128 + signal; beside an error: 126 when the program may not be
+ * executed, 127 when there is none of that name. */
 COB_RESULT struct cob_error *cob_engine_run(struct cob_engine *engine,
     const struct cob_engine_run_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, int *ret_exit_code);

@@ -61,6 +61,8 @@ struct frontend {
     struct cob_ignore *ignore; /* NULL: no such file */
     struct cob_dockerfile_result result;
     char *platform; /* "linux/amd64": the target's */
+    bool has_epoch; /* SOURCE_DATE_EPOCH is given: */
+    int64_t epoch_s;
 };
 COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
@@ -92,3 +94,10 @@ struct client {
     const struct cob_ignore *ignore;
 };
 struct cob_ops_client cob_engine_client(struct client *client);
+
+/* --- runimage.c --- */
+
+/* What the name of a network means; NULL is "default".
+ * errors: COB_INVALID for another name than default, host and none. */
+COB_RESULT struct cob_error *cob_engine_network(
+    const char *name, enum cob_executor_network *ret_network);

@@ -26,17 +26,27 @@ static struct cob_error *read_dockerfile(
         *ret_bytes = g_bytes_ref(request->dockerfile_bytes);
         return NULL;
     }
-    COB_TRY(cob_fs_read_file(AT_FDCWD, path, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes));
+    COB_TRY(cob_wrap(cob_fs_read_file(AT_FDCWD, path, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes),
+        "failed to read dockerfile"));
     if (!*ret_bytes)
         return cob_fail(
             COB_NOT_FOUND, "failed to read dockerfile: open %s: no such file or directory", path);
     return NULL;
 }
 
+/* In a context that has no Dockerfile a dockerfile will do, as for buildx. The caller frees it. */
 static char *dockerfile_path(const struct cob_engine_request *request)
 {
-    return request->dockerfile ? g_strdup(request->dockerfile)
-                               : g_build_filename(request->context, "Dockerfile", NULL);
+    g_autofree char *usual = NULL;
+    g_autofree char *lower = NULL;
+
+    if (request->dockerfile)
+        return g_strdup(request->dockerfile);
+    usual = g_build_filename(request->context, "Dockerfile", NULL);
+    lower = g_build_filename(request->context, "dockerfile", NULL);
+    if (access(usual, F_OK) < 0 && errno == ENOENT && access(lower, F_OK) == 0)
+        return g_steal_pointer(&lower);
+    return g_steal_pointer(&usual);
 }
 
 static struct cob_error *load_dockerfile(const struct cob_engine_request *request,
@@ -215,6 +225,22 @@ static struct cob_error *target_platform(
     return NULL;
 }
 
+/* Within what a date can be: years 1 to 9999. */
+#define MIN_EPOCH_S INT64_C(-62135596800)
+#define MAX_EPOCH_S INT64_C(253402300799)
+
+static struct cob_error *read_epoch(GHashTable *args, struct frontend *frontend)
+{
+    const char *text = g_hash_table_lookup(args, "SOURCE_DATE_EPOCH");
+
+    frontend->has_epoch = text && *text;
+    if (!frontend->has_epoch ||
+        g_ascii_string_to_signed(text, 10, MIN_EPOCH_S, MAX_EPOCH_S, &frontend->epoch_s, NULL))
+        return NULL;
+    return cob_fail(
+        COB_INVALID, "invalid SOURCE_DATE_EPOCH: %s: it should be seconds since 1970", text);
+}
+
 static struct cob_error *convert(struct lookup *lookup, const char *host, struct frontend *frontend)
 {
     const struct cob_engine_request *request = lookup->request;
@@ -237,6 +263,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .hostname = g_hash_table_lookup(args, "BUILDKIT_SANDBOX_HOSTNAME"),
     };
 
+    COB_TRY(read_epoch(args, frontend));
     COB_TRY(cob_dockerfile_images(frontend->dockerfile, &wish, &images));
     COB_TRY(look_up_all(lookup, images));
     COB_TRY(load_ignore(request, lookup->observer, frontend));

@@ -155,14 +155,21 @@ static GPtrArray *environment(const struct running *running)
 /* --- volumes --- */
 
 /* "host-path:path[:ro|rw]" */
+/* As for docker, a relative path begins with a dot: another word would name a volume. */
+static bool is_host_path(const char *path)
+{
+    return path[0] == '/' || strcmp(path, ".") == 0 || strcmp(path, "..") == 0 ||
+           g_str_has_prefix(path, "./") || g_str_has_prefix(path, "../");
+}
+
 static struct cob_error *add_volume(struct running *running, const char *text)
 {
     g_auto(GStrv) parts = g_strsplit(text, ":", 3);
     size_t n = g_strv_length(parts);
     bool is_readonly = n == 3 && strcmp(parts[2], "ro") == 0;
 
-    if (n < 2 || parts[0][0] != '/' || parts[1][0] != '/')
-        return cob_fail(COB_INVALID, "a volume is /host/path:/path[:ro]");
+    if (n < 2 || !is_host_path(parts[0]) || parts[1][0] != '/')
+        return cob_fail(COB_INVALID, "a volume is /host/path:/path[:ro] or ./host/path:/path[:ro]");
     if (n == 3 && !is_readonly && strcmp(parts[2], "rw") != 0)
         return cob_fail(COB_INVALID, "unknown volume option %s (did you mean ro?)", parts[2]);
     int fd = open(parts[0], O_PATH | O_CLOEXEC);
@@ -193,7 +200,7 @@ static struct cob_error *add_volumes(struct running *running)
     return NULL;
 }
 
-static struct cob_error *network_of(const char *name, enum cob_executor_network *ret_network)
+struct cob_error *cob_engine_network(const char *name, enum cob_executor_network *ret_network)
 {
     if (!name || strcmp(name, "default") == 0)
         *ret_network = COB_EXECUTOR_NETWORK_DEFAULT;
@@ -208,6 +215,7 @@ static struct cob_error *network_of(const char *name, enum cob_executor_network 
 
 /* --- run --- */
 
+#define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NO_PROGRAM 127
 
 static struct cob_error *execute(struct running *running, int root_fd, int *ret_exit_code)
@@ -230,7 +238,7 @@ static struct cob_error *execute(struct running *running, int root_fd, int *ret_
     };
 
     COB_TRY(command(running, args));
-    COB_TRY(network_of(request->network, &wish.network));
+    COB_TRY(cob_engine_network(request->network, &wish.network));
     COB_TRY(cob_engine_executor(running->engine, &executor));
     cob_autoclose int stdin_fd = -1;
     if (request->is_interactive) /* 0 would mean /dev/null there */
@@ -241,6 +249,8 @@ static struct cob_error *execute(struct running *running, int root_fd, int *ret_
     struct cob_error *err = cob_executor_run(executor, &wish, running->cancel, ret_exit_code);
     if (err && cob_error_code(err) == COB_NOT_FOUND)
         *ret_exit_code = EXIT_NO_PROGRAM;
+    else if (err && cob_error_code(err) == COB_DENIED)
+        *ret_exit_code = EXIT_NOT_EXECUTABLE;
     return err;
 }
 

@@ -196,6 +196,8 @@ static struct cob_error *explain(const struct step *step, const char *runtime, c
     if (strstr(words, "executable file"))
         return cob_fail(COB_NOT_FOUND, "exec: \"%s\": executable file not found in $PATH",
             step->request->args[0]);
+    if (strstr(words, "open executable") || strstr(words, "permission denied"))
+        return cob_fail(COB_DENIED, "exec: \"%s\": permission denied", step->request->args[0]);
     if (step->executor->is_single_id && strstr(words, "nvalid argument"))
         return cob_fail(COB_PRECONDITION,
             "%s: %s: this user has one id only: give it a range in /etc/subuid and /etc/subgid",

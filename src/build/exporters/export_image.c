@@ -159,7 +159,16 @@ static char *time_text(int64_t time_us)
     g_autoptr(GDateTime) seconds = g_date_time_new_from_unix_utc(time_us / 1000000);
     g_autoptr(GDateTime) time = g_date_time_add(seconds, time_us % 1000000);
 
-    return g_date_time_format(time, "%Y-%m-%dT%H:%M:%S.%fZ");
+    return g_date_time_format(
+        time, time_us % 1000000 ? "%Y-%m-%dT%H:%M:%S.%fZ" : "%Y-%m-%dT%H:%M:%SZ");
+}
+
+/* The time of something new: SOURCE_DATE_EPOCH, or its own if that is earlier. */
+static char *new_time(const struct cob_exporter_result *result, int64_t time_us)
+{
+    if (result->has_epoch && time_us / 1000000 >= result->epoch_s)
+        time_us = result->epoch_s * 1000000;
+    return time_text(time_us);
 }
 
 /* As many entries with a layer as there are layers: superfluous ones lose theirs from the oldest
@@ -185,7 +194,8 @@ static void fit_history(struct cob_oci_config *config, const GArray *layers)
 
 /* Entries with a layer get its time; the others the time of the layer before them, or of the first
  * new one, when only entries of the base come before. */
-static void date_history(struct cob_oci_config *config, const GArray *layers)
+static void date_history(
+    const struct cob_exporter_result *result, struct cob_oci_config *config, const GArray *layers)
 {
     const char *last = NULL;
     guint at = 0;
@@ -197,7 +207,7 @@ static void date_history(struct cob_oci_config *config, const GArray *layers)
                                   : &g_array_index(layers, struct cob_snapshot_archive, at++);
 
         if (!entry->created && layer)
-            entry->created = time_text(layer->created_us);
+            entry->created = new_time(result, layer->created_us);
     }
     for (guint i = 0; i < config->history->len; i++) {
         struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
@@ -222,7 +232,7 @@ static struct cob_error *complete(const struct cob_exporter_result *result,
     COB_TRY(measure_all(result, image->layers, cancel, &archives));
     image->size_bytes = add_diff_ids(config, archives);
     fit_history(config, archives);
-    date_history(config, archives);
+    date_history(result, config, archives);
     image->config = cob_oci_config_bytes(config);
     image->digest =
         cob_digest_of(g_bytes_get_data(image->config, NULL), g_bytes_get_size(image->config));

@@ -36,7 +36,11 @@ static struct cob_error *pack_root(const struct export_job *job, cob_layer_sink 
     g_autofree char *stage = NULL;
     cob_autoclose int root_fd = -1;
     struct cob_error *err = open_root(job, &root_fd, &stage);
-    const struct cob_layer_pack_request request = {.dir_fd = root_fd, .cancel = job->cancel};
+    const struct cob_layer_pack_request request = {.dir_fd = root_fd,
+        .has_max_mtime = job->result->has_epoch,
+        .is_every_mtime = true,
+        .max_mtime = job->result->epoch_s,
+        .cancel = job->cancel};
 
     if (!err)
         err = cob_layer_pack(&request, sink, arg, NULL);

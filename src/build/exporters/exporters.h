@@ -26,6 +26,8 @@ struct cob_exporter_result {
     GBytes *config;                /* image config JSON: history without times, rootfs empty */
     const char *platform;          /* "linux/amd64" */
     const char *const *names;      /* full image names, NULL-terminated; NULL: none */
+    bool has_epoch;                /* SOURCE_DATE_EPOCH: nothing new is later than epoch_s; in */
+    int64_t epoch_s;               /* a tar or a folder all times are it. Since 1970 */
     const struct cob_observer *observer;
 };
 

@@ -88,26 +88,49 @@ static struct cob_error *set_xattr(void *arg, const char *name, const void *valu
     return NULL;
 }
 
+/* What the rules make of an entry's owner and times. */
+struct attributes {
+    uid_t uid;
+    gid_t gid;
+    struct timespec times[2];
+};
+
+static struct attributes attributes_of(
+    const struct copy_rules *rules, const struct cob_context_entry *entry)
+{
+    int64_t time_ns = rules->time_ns >= 0 ? rules->time_ns : entry->mtime_ns;
+    const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
+
+    return (struct attributes){
+        .uid = rules->has_owner ? rules->uid : entry->uid,
+        .gid = rules->has_owner ? rules->gid : entry->gid,
+        .times = {time, time},
+    };
+}
+
+static struct cob_error *fail_owner(
+    const struct cob_context_entry *entry, const struct attributes *wanted)
+{
+    return cob_fail_errno(
+        errno, "change the owner of %s to %u:%u", entry->path, wanted->uid, wanted->gid);
+}
+
 /* Owner, mode, xattrs and times of an open file or directory; in this order, since a change of
  * owner clears setuid bits and file capabilities. */
 static struct cob_error *dress(struct copier *copier, size_t index, int fd)
 {
-    const struct copy_rules *rules = copier->rules;
     struct cob_context_entry entry = cob_context_get(copier->from, index);
-    uid_t uid = rules->has_owner ? rules->uid : entry.uid;
-    gid_t gid = rules->has_owner ? rules->gid : entry.gid;
-    int64_t time_ns = rules->time_ns >= 0 ? rules->time_ns : entry.mtime_ns;
-    const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
-    const struct timespec times[] = {time, time};
+    const struct attributes wanted = attributes_of(copier->rules, &entry);
     mode_t mode;
 
-    COB_TRY(new_mode(rules, &entry, &mode));
-    if (fchown(fd, uid, gid) < 0) /* also to 0:0: below a setgid directory it is another one */
-        return cob_fail_errno(errno, "change the owner of %s to %u:%u", entry.path, uid, gid);
+    COB_TRY(new_mode(copier->rules, &entry, &mode));
+    if (fchown(fd, wanted.uid, wanted.gid) <
+        0) /* also to 0:0: below a setgid directory it is another one */
+        return fail_owner(&entry, &wanted);
     if (fchmod(fd, mode) < 0)
         return cob_fail_errno(errno, "set the mode of %s", entry.path);
     COB_TRY(cob_wrap(cob_context_xattrs(copier->from, index, set_xattr, &fd), "%s", entry.path));
-    if (futimens(fd, times) < 0)
+    if (futimens(fd, wanted.times) < 0)
         return cob_fail_errno(errno, "set the times of %s", entry.path);
     return NULL;
 }
@@ -115,18 +138,13 @@ static struct cob_error *dress(struct copier *copier, size_t index, int fd)
 /* The same for what cannot be opened: symlinks and special files. */
 static struct cob_error *dress_by_name(struct copier *copier, size_t index, const char *name)
 {
-    const struct copy_rules *rules = copier->rules;
     struct cob_context_entry entry = cob_context_get(copier->from, index);
-    uid_t uid = rules->has_owner ? rules->uid : entry.uid;
-    gid_t gid = rules->has_owner ? rules->gid : entry.gid;
-    int64_t time_ns = rules->time_ns >= 0 ? rules->time_ns : entry.mtime_ns;
-    const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
-    const struct timespec times[] = {time, time};
+    const struct attributes wanted = attributes_of(copier->rules, &entry);
     int fd = top(copier)->fd;
 
-    if (fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return cob_fail_errno(errno, "change the owner of %s to %u:%u", entry.path, uid, gid);
-    if (utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fchownat(fd, name, wanted.uid, wanted.gid, AT_SYMLINK_NOFOLLOW) < 0)
+        return fail_owner(&entry, &wanted);
+    if (utimensat(fd, name, wanted.times, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "set the times of %s", entry.path);
     return NULL;
 }

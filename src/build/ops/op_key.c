@@ -58,7 +58,7 @@ static uint64_t bit(int64_t input)
     return input >= 0 && input < 64 ? UINT64_C(1) << input : 0;
 }
 
-static struct cob_error *key_exec(
+struct cob_error *cob_ops_key_exec(
     const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
     const Pb__ExecOp *exec = vertex->op->exec;
@@ -87,7 +87,7 @@ static char *digest_without_inputs(const struct cob_llb_vertex *vertex)
     return digest_of_op(&op);
 }
 
-static struct cob_error *key_file(
+struct cob_error *cob_ops_key_file(
     const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
     const Pb__FileOp *file = vertex->op->file;
@@ -122,7 +122,7 @@ static bool may_change(const Pb__SourceOp *source)
            g_strcmp0(cob_llb_source_attr(source, "git.fetchbycommit"), "true") != 0;
 }
 
-static struct cob_error *key_source(
+struct cob_error *cob_ops_key_source(
     const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
     const char *identifier = vertex->op->source->identifier;
@@ -133,30 +133,13 @@ static struct cob_error *key_source(
     return NULL;
 }
 
-struct cob_error *cob_ops_key(
-    void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+/* --- merge --- */
+
+struct cob_error *cob_ops_key_merge(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
-    (void)arg;
-    if (vertex->n_outputs > 1)
-        return cob_fail(COB_UNIMPLEMENTED, "%s: more than one output", vertex->name);
-    switch (vertex->op->op_case) {
-    case PB__OP__OP_SOURCE:
-        return key_source(vertex, ret_key);
-    case PB__OP__OP_EXEC:
-        return key_exec(vertex, ret_key);
-    case PB__OP__OP_FILE:
-        return key_file(vertex, ret_key);
-    case PB__OP__OP_MERGE:
-        *ret_key = (struct cob_solver_key){.digest = digest_without_inputs(vertex)};
-        return NULL;
-    case PB__OP__OP_BUILD:
-    case PB__OP__OP_DIFF:
-    case PB__OP__OP_PASSTHROUGH:
-    case PB__OP__OP__NOT_SET:
-    case _PB__OP__OP__CASE_IS_INT_SIZE:
-        break;
-    }
-    return cob_fail(COB_UNIMPLEMENTED, "%s: this kind of op is not supported yet", vertex->name);
+    *ret_key = (struct cob_solver_key){.digest = digest_without_inputs(vertex)};
+    return NULL;
 }
 
 /* --- what a vertex takes from an input --- */

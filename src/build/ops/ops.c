@@ -61,31 +61,53 @@ struct cob_error *cob_ops_commit(const struct op_run *run, struct cob_snapshot_d
     return NULL;
 }
 
-/* --- the table --- */
+/* --- the kinds --- */
+
+/* What can be done with a kind of op; all NULL: nothing yet. */
+struct op_kind {
+    struct cob_error *(*key)(const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+    struct cob_error *(*run)(const struct op_run *run, struct cob_solver_result **ret_result);
+};
+
+static struct cob_error *find_kind(
+    const struct cob_llb_vertex *vertex, const struct op_kind **ret_kind)
+{
+    static const struct op_kind kinds[] = {
+        [PB__OP__OP_SOURCE] = {cob_ops_key_source, cob_ops_run_source},
+        [PB__OP__OP_EXEC] = {cob_ops_key_exec, cob_ops_run_exec},
+        [PB__OP__OP_FILE] = {cob_ops_key_file, cob_ops_run_file},
+        [PB__OP__OP_MERGE] = {cob_ops_key_merge, cob_ops_run_merge},
+    };
+    const unsigned number = vertex->op->op_case;
+
+    if (number >= G_N_ELEMENTS(kinds) || !kinds[number].run)
+        return cob_fail(
+            COB_UNIMPLEMENTED, "%s: this kind of op is not supported yet", vertex->name);
+    *ret_kind = &kinds[number];
+    return NULL;
+}
+
+static struct cob_error *key_vertex(
+    void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
+{
+    const struct op_kind *kind = NULL;
+
+    (void)arg;
+    if (vertex->n_outputs > 1)
+        return cob_fail(COB_UNIMPLEMENTED, "%s: more than one output", vertex->name);
+    COB_TRY(find_kind(vertex, &kind));
+    return kind->key(vertex, ret_key);
+}
 
 static struct cob_error *run_vertex(void *arg, const struct cob_llb_vertex *vertex,
     struct cob_solver_result *const *inputs, struct cob_cancel *cancel,
     struct cob_solver_result **ret_result)
 {
     const struct op_run run = {.ops = arg, .vertex = vertex, .inputs = inputs, .cancel = cancel};
+    const struct op_kind *kind = NULL;
 
-    switch (vertex->op->op_case) {
-    case PB__OP__OP_SOURCE:
-        return cob_ops_run_source(&run, ret_result);
-    case PB__OP__OP_EXEC:
-        return cob_ops_run_exec(&run, ret_result);
-    case PB__OP__OP_FILE:
-        return cob_ops_run_file(&run, ret_result);
-    case PB__OP__OP_MERGE:
-        return cob_ops_run_merge(&run, ret_result);
-    case PB__OP__OP_BUILD:
-    case PB__OP__OP_DIFF:
-    case PB__OP__OP_PASSTHROUGH:
-    case PB__OP__OP__NOT_SET:
-    case _PB__OP__OP__CASE_IS_INT_SIZE:
-        break;
-    }
-    return cob_fail(COB_UNIMPLEMENTED, "%s: this kind of op is not supported yet", vertex->name);
+    COB_TRY(find_kind(vertex, &kind));
+    return kind->run(&run, ret_result);
 }
 
 struct cob_ops *cob_ops_new(const struct cob_ops_config *config)
@@ -96,7 +118,7 @@ struct cob_ops *cob_ops_new(const struct cob_ops_config *config)
         .config = *config,
         .contexts = g_array_new(FALSE, FALSE, sizeof(struct open_context)),
         .bound = g_ptr_array_new_with_free_func((GDestroyNotify)cob_ops_bound_tree_free),
-        .table = {.arg = ops, .key = cob_ops_key, .content = cob_ops_content, .run = run_vertex},
+        .table = {.arg = ops, .key = key_vertex, .content = cob_ops_content, .run = run_vertex},
     };
     return ops;
 }

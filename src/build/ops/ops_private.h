@@ -66,9 +66,17 @@ COB_RESULT struct cob_error *cob_ops_input_snapshot(
 
 /* --- op_key.c --- */
 
-/* Two of the solver's table: see struct cob_solver_ops. */
-struct cob_error *cob_ops_key(
-    void *arg, const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+/* The key of a vertex of the kind. */
+COB_RESULT struct cob_error *cob_ops_key_source(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+COB_RESULT struct cob_error *cob_ops_key_exec(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+COB_RESULT struct cob_error *cob_ops_key_file(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+COB_RESULT struct cob_error *cob_ops_key_merge(
+    const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key);
+
+/* One of the solver's table: see struct cob_solver_ops. */
 struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex, size_t input,
     struct cob_solver_result *from, struct cob_cancel *cancel, char **ret_digest);
 

@@ -110,16 +110,26 @@ static bool parse_entry(struct span line, unsigned n_fields, struct entry *ret_e
            parse_id_span(fields[2], &ret_entry->id);
 }
 
+/* What a user or a group was called by: an id, or a name. */
+static struct cob_error *parse_wanted(const char *text, bool *ret_is_id, uint32_t *ret_id)
+{
+    bool is_number;
+
+    *ret_is_id = parse_id(text, ret_id, &is_number);
+    if (is_number && !*ret_is_id)
+        return cob_fail(COB_INVALID, "uids and gids must be in range 0-%d", MAX_ID);
+    return NULL;
+}
+
 static struct cob_error *find_user(
     int root_fd, const char *user, struct cob_rootfs_identity *identity, char **ret_name)
 {
     g_autoptr(GBytes) bytes = NULL;
     struct span line;
     uint32_t wanted = 0;
-    bool is_number, is_id = parse_id(user, &wanted, &is_number);
+    bool is_id = false;
 
-    if (is_number && !is_id)
-        return cob_fail(COB_INVALID, "uids and gids must be in range 0-%d", MAX_ID);
+    COB_TRY(parse_wanted(user, &is_id, &wanted));
     COB_TRY(read_table(root_fd, "/etc/passwd", &bytes));
     for (struct span rest = all_of(bytes); cut(&rest, '\n', &line);) {
         struct entry entry;
@@ -148,10 +158,9 @@ static struct cob_error *find_group(
     g_autoptr(GBytes) bytes = NULL;
     struct span line;
     uint32_t wanted = 0;
-    bool is_number, is_id = parse_id(group, &wanted, &is_number);
+    bool is_id = false;
 
-    if (is_number && !is_id)
-        return cob_fail(COB_INVALID, "uids and gids must be in range 0-%d", MAX_ID);
+    COB_TRY(parse_wanted(group, &is_id, &wanted));
     if (is_id) {
         identity->gid = wanted;
         return NULL;

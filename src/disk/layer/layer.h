@@ -120,6 +120,7 @@ struct cob_layer_pack_request {
     const char *opaque_xattr; /* NULL: a plain tree, not a layer: 0:0 devices and .wh. names are
                                 * files as others */
     bool has_max_mtime;       /* later times become max_mtime, seconds since 1970 */
+    bool is_every_mtime;      /* earlier ones, too */
     int64_t max_mtime;
     struct cob_cancel *cancel; /* borrowed; NULL: never */
 };

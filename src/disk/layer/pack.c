@@ -73,21 +73,7 @@ static struct cob_error *stopped(void)
 
 static struct cob_error *put(struct pack *pack, const void *data, size_t len)
 {
-    const uint8_t *at = data;
-
-    while (len > 0) {
-        size_t cap;
-        uint8_t *room = ring_space(pack->ring, &cap);
-
-        if (!room)
-            return stopped();
-        size_t n = MIN(len, cap);
-        memcpy(room, at, n);
-        ring_commit(pack->ring, n);
-        at += n;
-        len -= n;
-    }
-    return NULL;
+    return ring_put(pack->ring, data, len) ? NULL : stopped();
 }
 
 static struct cob_error *put_zeros(struct pack *pack, size_t len)
@@ -101,7 +87,8 @@ static struct cob_error *put_header(struct pack *pack)
 {
     const struct cob_layer_pack_request *request = pack->request;
 
-    if (request->has_max_mtime && pack->entry.mtime > request->max_mtime)
+    if (request->has_max_mtime &&
+        (request->is_every_mtime || pack->entry.mtime > request->max_mtime))
         pack->entry.mtime = request->max_mtime;
     g_byte_array_set_size(pack->header, 0);
     tar_write_header(pack->header, &pack->entry);

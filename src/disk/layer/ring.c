@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "disk/layer/ring.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 struct ring {
     unsigned n_buffers;
@@ -82,6 +82,25 @@ void ring_commit(struct ring *ring, size_t len)
     ring->filled += len;
     if (ring->filled == ring->buffer_bytes)
         hand_over(ring);
+}
+
+bool ring_put(struct ring *ring, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+
+    while (len > 0) {
+        size_t cap;
+        uint8_t *room = ring_space(ring, &cap);
+
+        if (!room)
+            return false;
+        size_t n = MIN(len, cap);
+        memcpy(room, at, n);
+        ring_commit(ring, n);
+        at += n;
+        len -= n;
+    }
+    return true;
 }
 
 void ring_close(struct ring *ring)

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,8 @@ void ring_free(struct ring *ring);
 uint8_t *ring_space(struct ring *ring, size_t *ret_cap);
 /* `len` bytes of that room were filled. */
 void ring_commit(struct ring *ring, size_t len);
+/* Copy bytes into it: space and commit, until all are there.  false: the ring was stopped. */
+bool ring_put(struct ring *ring, const void *data, size_t len);
 /* All that was committed goes over, and no more will come. */
 void ring_close(struct ring *ring);
 

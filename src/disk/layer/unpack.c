@@ -197,21 +197,7 @@ void cob_layer_unpack_free(struct cob_layer_unpack *unpack)
 struct cob_error *cob_layer_unpack_write(
     struct cob_layer_unpack *unpack, const void *data, size_t len)
 {
-    const uint8_t *at = data;
-
-    while (len > 0) {
-        size_t cap;
-        uint8_t *room = ring_space(unpack->arrived, &cap);
-
-        if (!room)
-            return tell(unpack);
-        size_t n = MIN(len, cap);
-        memcpy(room, at, n);
-        ring_commit(unpack->arrived, n);
-        at += n;
-        len -= n;
-    }
-    return NULL;
+    return ring_put(unpack->arrived, data, len) ? NULL : tell(unpack);
 }
 
 struct cob_error *cob_layer_unpack_write_fd(struct cob_layer_unpack *unpack, int fd)

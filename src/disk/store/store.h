@@ -123,6 +123,19 @@ COB_RESULT struct cob_error *cob_store_blob_open(
 COB_RESULT struct cob_error *cob_store_blob_read(
     struct cob_store *store, const char *digest, uint64_t max_bytes, GBytes **ret_bytes);
 
+/* One row of `cob du`. */
+struct cob_store_blob_usage {
+    char *digest;
+    char *description;   /* what it is to an image or a layer; NULL: nothing now */
+    uint64_t size_bytes; /* on disk */
+    int64_t created_us, last_used_us;
+    bool is_in_use; /* an image with a name needs it. An archive of a layer can be made again. */
+};
+void cob_store_blob_usage_free(struct cob_store_blob_usage *usage);
+
+/* ret_rows: GPtrArray of struct cob_store_blob_usage, owned, newest first. */
+COB_RESULT struct cob_error *cob_store_blob_list(struct cob_store *store, GPtrArray **ret_rows);
+
 /* --- images --- */
 
 /* An image of the local store. Its layers are snapshots; blobs of them exist only if somebody

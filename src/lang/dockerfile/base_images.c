@@ -44,7 +44,7 @@ struct cob_error *cob_dockerfile_images(const struct cob_dockerfile *dockerfile,
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(dockerfile_plan) plan = NULL;
 
-    COB_TRY(dockerfile_plan_new(dockerfile, request, &plan));
+    COB_TRY(dockerfile_plan_new(dockerfile, request, /* triggers= */ NULL, &plan));
     for (guint i = 0; i < plan->nodes->len; i++) {
         const struct dockerfile_node *node = g_ptr_array_index(plan->nodes, i);
         const struct cob_platform *platform;

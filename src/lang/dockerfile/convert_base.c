@@ -116,20 +116,35 @@ static struct cob_error *add_image(struct dockerfile_convert *convert,
     return NULL;
 }
 
-/* Drop what the image that grows from here has on its own: times, layers, triggers. */
-static struct cob_error *clean_config(
-    const struct dockerfile_convert *convert, struct dockerfile_build *build)
+/* Drop what the base has of its own: times, layers, and triggers, which are steps by now. */
+static void clean_config(struct cob_oci_config *config)
 {
-    struct cob_oci_config *config = build->config;
-
-    if (config->on_build && config->on_build[0])
-        return cob_error_at(
-            cob_fail(COB_UNIMPLEMENTED, "ONBUILD triggers of %s are not supported yet",
-                build->node->base_name),
-            convert->plan->dockerfile->file, build->node->range);
+    g_clear_pointer(&config->on_build, g_strfreev);
     g_clear_pointer(&config->created, g_free);
     if (config->diff_ids)
         g_ptr_array_set_size(config->diff_ids, 0);
+}
+
+struct cob_error *dockerfile_learn_triggers(
+    struct dockerfile_convert *convert, GHashTable *triggers, bool *ret_is_new)
+{
+    GPtrArray *nodes = convert->plan->nodes;
+
+    *ret_is_new = false;
+    for (guint i = 0; i < nodes->len; i++) {
+        const struct dockerfile_node *node = g_ptr_array_index(nodes, i);
+        const struct cob_platform *platform;
+        const struct dockerfile_base *base;
+        g_autofree char *ref = NULL;
+
+        if (!node->is_reachable || !node->stage || node->base || node->is_scratch ||
+            g_hash_table_contains(triggers, GSIZE_TO_POINTER(node->index)))
+            continue;
+        COB_TRY(dockerfile_node_image(convert->plan, node, &ref, &platform));
+        COB_TRY(resolve(convert, node, ref, platform, &base));
+        *ret_is_new |= base->config->on_build && base->config->on_build[0];
+        g_hash_table_insert(triggers, GSIZE_TO_POINTER(node->index), base->config->on_build);
+    }
     return NULL;
 }
 
@@ -145,9 +160,9 @@ static struct cob_error *start_image(
     if (has_layers(base->config))
         COB_TRY(add_image(convert, build, ref, base->digest));
     build->config = cob_oci_config_copy(base->config);
-    if (!build->node->stage) /* only files are taken from it */
-        return NULL;
-    return clean_config(convert, build);
+    if (build->node->stage) /* else only files are taken from it */
+        clean_config(build->config);
+    return NULL;
 }
 
 static void start_scratch(struct dockerfile_convert *convert, struct dockerfile_build *build)
@@ -162,27 +177,16 @@ static void start_scratch(struct dockerfile_convert *convert, struct dockerfile_
     build->config->working_dir = g_strdup("/");
 }
 
-static struct cob_error *start_stage(
-    struct dockerfile_convert *convert, struct dockerfile_build *build)
+static void start_stage(struct dockerfile_convert *convert, struct dockerfile_build *build)
 {
     const struct dockerfile_build *base = &convert->builds[build->node->base->index];
-    GPtrArray *steps = build->node->base->steps;
 
-    for (guint i = 0; i < steps->len; i++) {
-        const struct dockerfile_step *step = g_ptr_array_index(steps, i);
-
-        if (step->instruction->kind == DOCKERFILE_ONBUILD)
-            return cob_error_at(
-                cob_fail(COB_UNIMPLEMENTED, "ONBUILD triggers of stage %s are not supported yet",
-                    build->node->base->name),
-                convert->plan->dockerfile->file, build->node->range);
-    }
     build->root = base->root;
     build->platform = base->platform;
     build->config = cob_oci_config_copy(base->config);
+    clean_config(build->config);
     for (guint i = 0; i < base->args->len; i++)
         g_ptr_array_add(build->args, g_strdup(g_ptr_array_index(base->args, i)));
-    return NULL;
 }
 
 /* Variables of the config become those of the steps; ARGs of a base stage are there already. */
@@ -210,7 +214,7 @@ struct cob_error *dockerfile_build_start(
         base ? dockerfile_vars_copy(convert->builds[base->index].vars) : dockerfile_vars_new();
     COB_TRY(dockerfile_spend(convert, build->vars->n_bytes));
     if (base)
-        COB_TRY(start_stage(convert, build));
+        start_stage(convert, build);
     else if (build->node->is_scratch)
         start_scratch(convert, build);
     else

@@ -115,6 +115,12 @@ void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words);
 /* Note that a step takes this path from the context. */
 void dockerfile_use_context(struct dockerfile_convert *convert, const char *path);
 
+/* Ask for the images that the target's stages begin with, and note their ONBUILD triggers in a
+ * table for dockerfile_plan_new(), which borrows them from the convert.
+ * ret_is_new: some were not known to this plan, which must be made again. */
+COB_RESULT struct cob_error *dockerfile_learn_triggers(
+    struct dockerfile_convert *convert, GHashTable *triggers, bool *ret_is_new);
+
 /* Start a node: with its base's file system, config and variables. */
 COB_RESULT struct cob_error *dockerfile_build_start(
     struct dockerfile_convert *convert, struct dockerfile_build *build);

@@ -58,6 +58,11 @@ COB_RESULT struct cob_error *dockerfile_instruction_new(struct dockerfile_lexer 
 void dockerfile_instruction_free(struct dockerfile_instruction *instruction);
 COB_AUTOPTR(dockerfile_instruction, dockerfile_instruction_free)
 
+/* Make the instruction that an ONBUILD keeps, here-documents with it. Its range means nothing.
+ * errors: without a place. */
+COB_RESULT struct cob_error *dockerfile_trigger_parse(
+    const char *trigger, char escape, struct dockerfile_instruction **ret_instruction);
+
 /* Read `rest` in the form of the instruction's kind, into words, pairs or command. */
 COB_RESULT struct cob_error *dockerfile_form_read(
     struct dockerfile_instruction *instruction, const char *rest, char escape);

@@ -55,8 +55,9 @@ struct dockerfile_node {
     bool is_scratch;
     struct cob_platform *platform; /* of --platform; NULL: not said */
     struct cob_range range;
-    GPtrArray *steps; /* struct dockerfile_step *, owned */
-    GArray *needs;    /* struct dockerfile_need */
+    GPtrArray *triggers; /* struct dockerfile_instruction *, owned: of the base's ONBUILD */
+    GPtrArray *steps;    /* struct dockerfile_step *, owned: the triggers, then the stage's own */
+    GArray *needs;       /* struct dockerfile_need */
     bool is_reachable;
     bool is_ignoring_cache;
     unsigned n_numbered; /* steps that progress counts, FROM with them */
@@ -67,15 +68,23 @@ struct dockerfile_plan {
     const struct cob_dockerfile_request *request;
     struct cob_platform *build_platform, *target_platform;
     struct dockerfile_vars *global_args;
-    GPtrArray *nodes;   /* struct dockerfile_node *, owned */
-    GHashTable *stages; /* name in lower case, borrowed -> node, borrowed */
+    GHashTable *triggers; /* borrowed, while the plan is made: see dockerfile_plan_new() */
+    unsigned n_triggers;  /* of all nodes */
+    GPtrArray *nodes;     /* struct dockerfile_node *, owned */
+    GHashTable *stages;   /* name in lower case, borrowed -> node, borrowed */
     struct dockerfile_node *target;
 };
 
-/* Plan a build.
- * errors: at their lines: unknown stages, cycles, what FROM cannot be. */
+/*
+ * Plan a build.
+ *
+ * triggers:  index of a stage -> char **, the ONBUILD triggers of the image that it begins with;
+ *            borrowed. NULL: none is known yet.
+ * errors:    at their lines: unknown stages, cycles, what FROM cannot be.
+ */
 COB_RESULT struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *dockerfile,
-    const struct cob_dockerfile_request *request, struct dockerfile_plan **ret_plan);
+    const struct cob_dockerfile_request *request, GHashTable *triggers,
+    struct dockerfile_plan **ret_plan);
 void dockerfile_plan_free(struct dockerfile_plan *plan);
 COB_AUTOPTR(dockerfile_plan, dockerfile_plan_free)
 
@@ -86,6 +95,9 @@ COB_RESULT struct cob_error *dockerfile_plan_tie(struct dockerfile_plan *plan);
 /* A new node at the end of the plan. base_name: taken. */
 struct dockerfile_node *dockerfile_plan_add(struct dockerfile_plan *plan,
     const struct dockerfile_stage *stage, char *base_name, struct cob_range range);
+
+/* Does progress give the step a number? */
+bool dockerfile_is_numbered(const struct dockerfile_instruction *instruction);
 
 /* A stage by its name, in any case, or NULL. Of two that have it the later one. */
 struct dockerfile_node *dockerfile_plan_find(const struct dockerfile_plan *plan, const char *name);

@@ -165,55 +165,71 @@ static char *trigger_text(const struct dockerfile_instruction *instruction)
     return g_string_free(text, FALSE);
 }
 
-/* Parse the trigger as a Dockerfile of one line: what is wrong with it is better said now than to
- * those who build upon the image. */
-static struct cob_error *check_trigger(struct cob_dockerfile *dockerfile, const char *trigger)
+static struct cob_error *check_trigger(const char *word)
 {
-    g_autoptr(GBytes) bytes = g_bytes_new(trigger, strlen(trigger));
-    g_autoptr(cob_srcfile) file = cob_srcfile_new("ONBUILD", bytes);
-    g_autoptr(dockerfile_instruction) instruction = NULL;
-    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free);
-    struct cob_dockerfile inner = {
-        .file = file, .escape = dockerfile->escape, .warnings = warnings};
-    struct dockerfile_lexer lexer;
+    if (g_ascii_strcasecmp(word, "ONBUILD") == 0)
+        return cob_fail(COB_INVALID, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+    if (g_ascii_strcasecmp(word, "MAINTAINER") == 0 || g_ascii_strcasecmp(word, "FROM") == 0) {
+        g_autofree char *upper = g_ascii_strup(word, -1);
+
+        return cob_fail(COB_INVALID, "%s isn't allowed as an ONBUILD trigger", upper);
+    }
+    return NULL;
+}
+
+static struct cob_error *parse_trigger(
+    struct dockerfile_lexer *lexer, struct dockerfile_instruction **ret_instruction)
+{
+    struct dockerfile_split split;
     struct cob_range range;
     g_autofree char *line = NULL;
 
-    dockerfile_lexer_init(&lexer, &inner);
-    lexer.is_past_directives = true;
-    struct cob_error *err = dockerfile_lexer_next(&lexer, &line, &range);
-    if (!err && line)
-        err = dockerfile_instruction_new(&lexer, line, range, &instruction);
-    dockerfile_lexer_done(&lexer);
-    if (!err)
-        return NULL;
+    COB_TRY(dockerfile_lexer_next(lexer, &line, &range));
+    if (!line)
+        return cob_fail(COB_INVALID, "an ONBUILD trigger without an instruction");
+    dockerfile_split_line(line, lexer->dockerfile->escape, &split);
+    struct cob_error *err = check_trigger(split.word);
+    dockerfile_split_done(&split);
+    return err ? err : dockerfile_instruction_new(lexer, line, range, ret_instruction);
+}
 
-    /* The place is one in the trigger; only the text is of use here. */
+/* An error without its place, which is one in the trigger: only the text is of use here. */
+static struct cob_error *without_place(struct cob_error *err)
+{
     g_autofree char *text = cob_error_text(err);
-    const char *message = strstr(text, "ERROR: ");
-    const char *detail = message ? strstr(message, "on line 1: ") : NULL;
+    const char *message = strstr(text, "ERROR: ") + strlen("ERROR: ");
+    const char *detail = strstr(message, "on line 1: ");
     enum cob_code code = cob_error_code(err);
 
     cob_error_free(err);
-    message = detail ? detail + strlen("on line 1: ") : message + strlen("ERROR: ");
     g_strchomp(text);
-    return cob_fail(code, "%s", message);
+    return cob_fail(code, "%s", detail ? detail + strlen("on line 1: ") : message);
 }
 
+struct cob_error *dockerfile_trigger_parse(
+    const char *trigger, char escape, struct dockerfile_instruction **ret_instruction)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new(trigger, strlen(trigger));
+    g_autoptr(cob_srcfile) file = cob_srcfile_new("ONBUILD", bytes);
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free);
+    struct cob_dockerfile inner = {.file = file, .escape = escape, .warnings = warnings};
+    struct dockerfile_lexer lexer;
+
+    dockerfile_lexer_init(&lexer, &inner);
+    lexer.is_past_directives = true;
+    struct cob_error *err = parse_trigger(&lexer, ret_instruction);
+    dockerfile_lexer_done(&lexer);
+    return err ? without_place(err) : NULL;
+}
+
+/* What is wrong with a trigger is better said now than to those who build upon the image. */
 struct cob_error *dockerfile_fill_onbuild(
     struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
 {
-    struct dockerfile_split split;
+    g_autoptr(dockerfile_instruction) trigger = NULL;
 
     if (instruction->words->len == 0)
         return fail_no_argument(instruction);
-    dockerfile_split_line(g_ptr_array_index(instruction->words, 0), dockerfile->escape, &split);
-    g_autofree char *word = g_ascii_strup(split.word, -1);
-    dockerfile_split_done(&split);
-    if (strcmp(word, "ONBUILD") == 0)
-        return cob_fail(COB_INVALID, "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-    if (strcmp(word, "MAINTAINER") == 0 || strcmp(word, "FROM") == 0)
-        return cob_fail(COB_INVALID, "%s isn't allowed as an ONBUILD trigger", word);
     instruction->trigger = trigger_text(instruction);
-    return check_trigger(dockerfile, instruction->trigger);
+    return dockerfile_trigger_parse(instruction->trigger, dockerfile->escape, &trigger);
 }

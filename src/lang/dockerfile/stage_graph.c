@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lang/dockerfile/dockerfile_plan.h"
+#include "util/limits.h"
 
 /* A node for an image that a step names. */
 static struct dockerfile_node *add_image(
@@ -88,10 +89,10 @@ static struct cob_error *tie_step(
     return NULL;
 }
 
-static struct cob_error *tie_node(struct dockerfile_plan *plan, struct dockerfile_node *node)
+/* Instructions are the node's next steps. */
+static struct cob_error *tie_all(
+    struct dockerfile_plan *plan, struct dockerfile_node *node, const GPtrArray *instructions)
 {
-    GPtrArray *instructions = node->stage->instructions;
-
     for (guint i = 0; i < instructions->len; i++) {
         struct dockerfile_step *step = g_new(struct dockerfile_step, 1);
 
@@ -102,6 +103,48 @@ static struct cob_error *tie_node(struct dockerfile_plan *plan, struct dockerfil
             tie_step(plan, node, step), plan->dockerfile->file, step->instruction->range));
     }
     return NULL;
+}
+
+/* Its place in the file is the FROM that sets it off. */
+static struct cob_error *add_trigger(
+    struct dockerfile_plan *plan, struct dockerfile_node *node, const char *text)
+{
+    struct dockerfile_instruction *trigger = NULL;
+
+    if (++plan->n_triggers > COB_LIMIT_INSTRUCTIONS)
+        return cob_fail(
+            COB_EXHAUSTED, "more than %d ONBUILD triggers are set off", COB_LIMIT_INSTRUCTIONS);
+    COB_TRY(cob_wrap(dockerfile_trigger_parse(text, plan->dockerfile->escape, &trigger),
+        "ONBUILD trigger of %s", node->base_name));
+    trigger->range = node->range;
+    node->n_numbered += dockerfile_is_numbered(trigger);
+    g_ptr_array_add(node->triggers, trigger);
+    return NULL;
+}
+
+/* Those that an earlier stage has for whoever begins with it, or that the image has. */
+static struct cob_error *add_triggers(struct dockerfile_plan *plan, struct dockerfile_node *node)
+{
+    char **texts =
+        plan->triggers ? g_hash_table_lookup(plan->triggers, GSIZE_TO_POINTER(node->index)) : NULL;
+    const GPtrArray *above = node->base ? node->base->stage->instructions : NULL;
+
+    for (guint i = 0; above && i < above->len; i++) {
+        const struct dockerfile_instruction *instruction = g_ptr_array_index(above, i);
+
+        if (instruction->kind == DOCKERFILE_ONBUILD)
+            COB_TRY(add_trigger(plan, node, instruction->trigger));
+    }
+    for (; texts && *texts; texts++)
+        COB_TRY(add_trigger(plan, node, *texts));
+    return NULL;
+}
+
+static struct cob_error *tie_node(struct dockerfile_plan *plan, struct dockerfile_node *node)
+{
+    COB_TRY(cob_error_at(add_triggers(plan, node), plan->dockerfile->file, node->range));
+    COB_TRY(tie_all(plan, node, node->triggers));
+    return tie_all(plan, node, node->stage->instructions);
 }
 
 /* Depth-first over stages, without the C stack: a file may have 100,000 of them in a row. */

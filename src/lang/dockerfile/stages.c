@@ -19,6 +19,7 @@ static void node_free(void *data)
     g_free(node->base_name);
     cob_platform_free(node->platform);
     g_ptr_array_unref(node->steps);
+    g_ptr_array_unref(node->triggers);
     g_array_unref(node->needs);
     g_free(node);
 }
@@ -50,6 +51,7 @@ struct dockerfile_node *dockerfile_plan_add(struct dockerfile_plan *plan,
         .stage = stage,
         .base_name = base_name,
         .range = range,
+        .triggers = g_ptr_array_new_with_free_func((GDestroyNotify)dockerfile_instruction_free),
         .steps = g_ptr_array_new_with_free_func(step_free),
         .needs = g_array_new(FALSE, FALSE, sizeof(struct dockerfile_need)),
     };
@@ -173,8 +175,7 @@ static bool is_ignoring_cache(const struct cob_dockerfile_request *request, cons
     return false;
 }
 
-/* Does progress give the step a number? */
-static bool is_numbered(const struct dockerfile_instruction *instruction)
+bool dockerfile_is_numbered(const struct dockerfile_instruction *instruction)
 {
     return instruction->kind == DOCKERFILE_ADD || instruction->kind == DOCKERFILE_COPY ||
            instruction->kind == DOCKERFILE_RUN || instruction->kind == DOCKERFILE_WORKDIR;
@@ -233,7 +234,7 @@ static struct cob_error *add_stage(
     if (from->stage_name)
         g_hash_table_insert(plan->stages, from->stage_name, node);
     for (guint i = 0; i < stage->instructions->len; i++)
-        node->n_numbered += is_numbered(g_ptr_array_index(stage->instructions, i));
+        node->n_numbered += dockerfile_is_numbered(g_ptr_array_index(stage->instructions, i));
     return read_platform(plan, node);
 }
 
@@ -273,13 +274,15 @@ static struct cob_error *read_stages(struct dockerfile_plan *plan)
 }
 
 struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *dockerfile,
-    const struct cob_dockerfile_request *request, struct dockerfile_plan **ret_plan)
+    const struct cob_dockerfile_request *request, GHashTable *triggers,
+    struct dockerfile_plan **ret_plan)
 {
     g_autoptr(dockerfile_plan) plan = g_new(struct dockerfile_plan, 1);
 
     *plan = (struct dockerfile_plan){
         .dockerfile = dockerfile,
         .request = request,
+        .triggers = triggers,
         .global_args = dockerfile_vars_new(),
         .nodes = g_ptr_array_new_with_free_func(node_free),
         .stages = g_hash_table_new(g_str_hash, g_str_equal),
@@ -289,6 +292,7 @@ struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *dockerfile,
     COB_TRY(read_stages(plan));
     COB_TRY(find_target(plan));
     COB_TRY(dockerfile_plan_tie(plan));
+    plan->triggers = NULL;
     *ret_plan = g_steal_pointer(&plan);
     return NULL;
 }

@@ -108,9 +108,7 @@ static struct cob_error *convert_nodes(struct dockerfile_convert *convert)
 /* Forget what a pass made; what it learned stays. */
 static void reset(struct dockerfile_convert *convert)
 {
-    GPtrArray *nodes = convert->plan->nodes;
-
-    for (guint i = 0; convert->builds && i < nodes->len; i++)
+    for (guint i = 0; convert->builds && i < convert->plan->nodes->len; i++)
         dockerfile_build_done(&convert->builds[i]);
     g_clear_pointer(&convert->builds, g_free);
     g_clear_pointer(&convert->builder, cob_llb_builder_free);
@@ -239,20 +237,37 @@ static struct cob_error *convert_twice(
     return NULL;
 }
 
+/* Triggers of images may need stages, and these other images: plan until nothing new comes up. */
+static struct cob_error *make_plan(struct dockerfile_convert *convert,
+    const struct cob_dockerfile *dockerfile, const struct cob_dockerfile_request *request,
+    struct dockerfile_plan **ret_plan)
+{
+    g_autoptr(GHashTable) triggers = g_hash_table_new(NULL, NULL);
+    bool is_new = true;
+
+    while (is_new) {
+        g_clear_pointer(ret_plan, dockerfile_plan_free);
+        convert->plan = NULL;
+        COB_TRY(dockerfile_plan_new(dockerfile, request, triggers, ret_plan));
+        convert->plan = *ret_plan;
+        COB_TRY(dockerfile_learn_triggers(convert, triggers, &is_new));
+    }
+    return NULL;
+}
+
 struct cob_error *cob_dockerfile_to_llb(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver,
     struct cob_dockerfile_result *ret)
 {
     g_autoptr(dockerfile_plan) plan = NULL;
-
-    COB_TRY(dockerfile_plan_new(dockerfile, request, &plan));
     struct dockerfile_convert convert = {
-        .plan = plan,
         .resolver = resolver,
         .bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, dockerfile_base_free),
         .context_used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
-    struct cob_error *err = convert_twice(&convert, ret);
+    struct cob_error *err = make_plan(&convert, dockerfile, request, &plan);
+    if (!err)
+        err = convert_twice(&convert, ret);
     reset(&convert);
     g_hash_table_unref(convert.bases);
     g_hash_table_unref(convert.context_used);

@@ -8,25 +8,9 @@
 #include <sys/wait.h>
 
 #include "check.h"
+#include "store_fixture.h"
 #include "util/digest.h"
 #include "util/fs.h"
-
-struct fixture {
-    char *path;
-    struct cob_store *store;
-};
-
-static void fixture_init(struct fixture *f)
-{
-    *f = (struct fixture){.path = check_scratch_new()};
-    CHECK_OK(cob_store_open(f->path, &f->store));
-}
-
-static void fixture_done(struct fixture *f)
-{
-    cob_store_close(f->store);
-    check_scratch_free(f->path);
-}
 
 static void reopen(struct fixture *f)
 {
@@ -448,6 +432,40 @@ static void test_open_is_cheap(void)
     fixture_done(&f);
 }
 
+/* Rows of cob_store_blob_list(), which come newest first. */
+static void test_blob_list(void)
+{
+    struct fixture f;
+    g_autoptr(GPtrArray) rows = NULL;
+
+    fixture_init(&f);
+    g_autofree char *config = put_text(f.store, "a config");
+    g_autofree char *other = put_text(f.store, "nobody's");
+    g_autofree char *lost = put_text(f.store, "a config whose name is gone");
+    CHECK_OK(try_image(f.store, "docker.io/library/old:1", "linux/amd64", lost, NULL));
+    CHECK_OK(try_image(f.store, "docker.io/library/old:1", "linux/amd64", config, NULL));
+    CHECK_OK(cob_store_blob_list(f.store, &rows));
+    const struct {
+        const char *digest, *description;
+        bool is_in_use;
+    } wanted[] = {
+        {lost, "config of an image without a name", false},
+        {other, NULL, false},
+        {config, "config of docker.io/library/old:1", true},
+    };
+    g_assert_cmpuint(rows->len, ==, G_N_ELEMENTS(wanted));
+    for (guint i = 0; i < MIN(rows->len, G_N_ELEMENTS(wanted)); i++) {
+        const struct cob_store_blob_usage *row = rows->pdata[i];
+
+        g_assert_cmpstr(row->digest, ==, wanted[i].digest);
+        g_assert_cmpstr(row->description, ==, wanted[i].description);
+        g_assert_true(row->is_in_use == wanted[i].is_in_use);
+        g_assert_cmpuint(row->size_bytes % 512, ==, 0);
+        g_assert_cmpint(row->created_us, >, 0);
+    }
+    fixture_done(&f);
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
@@ -455,6 +473,7 @@ int main(int argc, char **argv)
     g_test_add_func("/store/wrong-digest", test_wrong_digest_leaves_nothing);
     g_test_add_func("/store/changed-blob", test_changed_blob_is_put_aside);
     g_test_add_func("/store/images", test_images);
+    g_test_add_func("/store/blob-list", test_blob_list);
     g_test_add_func("/store/locks", test_locks);
     g_test_add_func("/store/other-boot", test_other_boot);
     g_test_add_func("/store/torn-blob-is-replaced", test_torn_blob_is_replaced);

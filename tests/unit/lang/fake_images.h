@@ -9,7 +9,8 @@
 
 #include "lang/dockerfile/dockerfile.h"
 
-/* The config of an image: golang has variables, empty no layers, trigger an ONBUILD. */
+/* The config of an image: golang has variables, empty no layers, trigger some ONBUILDs, of which
+ * one needs a stage "tools", and bad-trigger one that nobody can read. */
 static inline const char *fake_config(const char *ref)
 {
     if (strstr(ref, "/golang:"))
@@ -21,8 +22,12 @@ static inline const char *fake_config(const char *ref)
     if (strstr(ref, "/empty:"))
         return "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{},"
                "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+    if (strstr(ref, "/bad-trigger:"))
+        return "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"OnBuild\":[\"RUNN x\"]},"
+               "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
     if (strstr(ref, "/trigger:"))
-        return "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"OnBuild\":[\"RUN x\"]},"
+        return "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"OnBuild\":[\"ARG V=1\","
+               "\"COPY --from=tools /t /t\",\"RUN <<E\\nx $V\\nE\",\"ENTRYPOINT [\\\"/t\\\"]\"]},"
                "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
     return "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Cmd\":[\"/bin/sh\"],"
            "\"Labels\":{\"base\":\"yes\"}},\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:"

@@ -1,2 +1,0 @@
-FROM trigger:1
-RUN x

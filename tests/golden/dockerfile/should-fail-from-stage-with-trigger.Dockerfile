@@ -1,3 +1,0 @@
-FROM alpine AS a
-ONBUILD RUN x
-FROM a

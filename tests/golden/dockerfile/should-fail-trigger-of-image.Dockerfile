@@ -1,0 +1,3 @@
+FROM scratch
+COPY a b
+FROM bad-trigger:1

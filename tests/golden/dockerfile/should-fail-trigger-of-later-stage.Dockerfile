@@ -1,0 +1,4 @@
+FROM trigger:1 AS a
+FROM busybox AS tools
+RUN x
+FROM a
