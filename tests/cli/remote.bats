@@ -415,6 +415,21 @@ END
     [ ! -e "$mirror.busy" ]
 }
 
+@test "add git: builds at the same time fetch once" {
+    repository r && serve
+    printf 'FROM scratch\nADD %s/r.git#light /a\n' "$URL" >"$T/Dockerfile"
+    : >"$LOG"
+    local pids=() pid
+    for _ in 1 2 3; do
+        "$COB" build -q -f "$T/Dockerfile" . >/dev/null 2>>"$T/errors" &
+        pids+=("$!")
+    done
+    for pid in "${pids[@]}"; do
+        wait "$pid" || { cat "$T/errors" >&2 && return 1; }
+    done
+    [ "$(grep -c 'GET.*upload-pack' "$LOG")" -eq 4 ] # three questions, one fetch
+}
+
 @test "add: a full disk is an error, and the next build is none the worse" {
     is_root || skip "only root mounts a small file system"
     head -c 3000000 /dev/urandom >"$www/big" && echo small >"$www/f.txt" && serve

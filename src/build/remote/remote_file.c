@@ -201,6 +201,7 @@ static struct cob_error *keep(struct transfer *transfer, const struct cob_downlo
         return cob_wrap(
             err, "checksum of %.*s", (int)MIN(strcspn(file->url, "?"), 200U), file->url);
     COB_TRY(save_answer(transfer->source, file, answer, digest));
+    on_progress(transfer, answer->size, answer->size);
     *ret_blob = (struct cob_remote_blob){.digest = g_steal_pointer(&digest),
         .filename = g_strdup(answer->filename),
         .mtime_s = answer->mtime_s};
