@@ -27,7 +27,8 @@
 #define COB_LIMIT_JSON_DEPTH 128
 
 /* disk/: layers and archives */
-#define COB_LIMIT_LAYER_BYTES (32 * COB_GIB) /* uncompressed */
+#define COB_LIMIT_LAYER_BYTES (32 * COB_GIB)        /* uncompressed */
+#define COB_LIMIT_DISK_RESERVE_BYTES (32 * COB_MIB) /* what unpacking leaves free */
 #define COB_LIMIT_LAYER_ENTRIES 5000000
 #define COB_LIMIT_RATIO 1100 /* uncompressed to compressed, once past the next */
 #define COB_LIMIT_RATIO_FREE_BYTES (64 * COB_MIB)
@@ -36,7 +37,7 @@
 #define COB_LIMIT_XATTR_BYTES (64 * COB_KIB) /* of one file, all together */
 #define COB_LIMIT_PATH_BYTES 4096
 #define COB_LIMIT_NAME_BYTES 255
-#define COB_LIMIT_TREE_DEPTH 1024
+#define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */

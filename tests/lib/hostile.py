@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Archives and registries that mean harm, for tests.
+"""Archives that mean harm, for tests.
 
-    hostile.py archive NAME FILE [CANARY]   write one hostile archive
-    hostile.py names                        list them
-    hostile.py registry PORTFILE MODE       serve one image wrongly: see MODES; ends when killed
+    hostile.py names                        list the hostile archives
+    hostile.py archives FOLDER CANARY       write them: NAME.tar; and what becomes of each as a layer
+                                            and by ADD, NAME.layer and NAME.add
+    hostile.py bomb gzip|zstd|xz|bzip2 FILE  4 GiB of zeros
+    hostile.py tree FILE CANARY             the tree in an archive
 """
-import gzip
-import hashlib
-import http.server
 import io
-import json
 import os
+import subprocess
 import sys
 import tarfile
 
@@ -30,55 +29,125 @@ class Archive:
         self.add(name, tarfile.SYMTYPE, target)
 
 
-# What each writes; the canary is, a folder with a file f that must stay as it is.
+ARCHIVES = {}
+TREE = {"layer": {}, "add": {}}
+
+
+def hostile(layer, add=None):
+    """What becomes of an archive as a layer and by ADD, where that differs: a tree as tree_of() shows
+    it, or after a "!" what the error says. The canary is a folder with a file f that must stay as it is;
+    within the image its path is a path like another one, C."""
+    def note(function):
+        name = function.__name__.replace("_", "-")
+        ARCHIVES[name] = function
+        TREE["layer"][name], TREE["add"][name] = layer, layer if add is None else add
+        return function
+    return note
+
+
+# --- out of the root, by name ---
+
+@hostile("C/f C/new", "!its name leads out of the archive")
 def dotdot(tar, canary):
     tar.add("../" * 12 + canary + "/f", data=b"evil")
     tar.add("a/../../../../../../../../.." + canary + "/new", data=b"evil")
 
 
+@hostile("C/f C/new")
 def absolute(tar, canary):
     tar.add(canary + "/f", data=b"evil")
     tar.add("//" + canary + "/new", data=b"evil")
 
 
+@hostile("C/f C/new d@")
 def absolute_link(tar, canary):
     tar.link("d", canary)
     tar.add("d/f", data=b"evil")
     tar.add("d/new", data=b"evil")
 
 
+@hostile("C/new d@")
 def relative_link(tar, canary):
     tar.link("d", "../" * 20 + canary.lstrip("/"))
     tar.add("d/new", data=b"evil")
 
 
+@hostile("!the directory a: ")
+def link_loop(tar, canary):
+    tar.link("a", "b")
+    tar.link("b", "a")
+    tar.add("a/new", data=b"evil")
+
+
+@hostile("..\\..\\f")
+def backslash(tar, canary):
+    tar.add("..\\..\\f", data=b"x")
+
+
+# --- hard links ---
+
+@hostile("!hard link to ")
 def hard_link(tar, canary):
     tar.add("h", tarfile.LNKTYPE, canary + "/f")
     tar.add("h", data=b"evil")
+
+
+@hostile("!hard link to ")
+def hard_link_dotdot(tar, canary):
     tar.add("i", tarfile.LNKTYPE, "../" * 20 + canary.lstrip("/") + "/f")
 
 
+@hostile("!hard link to l/f")
 def hard_link_through_link(tar, canary):
     tar.link("l", canary)
     tar.add("h", tarfile.LNKTYPE, "l/f")
 
 
+@hostile("!it is no file, but has 4 bytes")
 def hard_link_with_data(tar, canary):
     tar.link("l", canary + "/f")
     tar.add("h", tarfile.LNKTYPE, "l", data=b"evil")
 
 
+@hostile("h@ l")
+def mode_through_hard_link(tar, canary):
+    tar.link("l", canary + "/f")
+    tar.add("h", tarfile.LNKTYPE, "l", mode=0o777, pax={"SCHILY.xattr.user.x": "y", "mtime": "5"})
+
+
+@hostile("h l@")
+def write_through_hard_link(tar, canary):
+    tar.link("l", canary + "/f")
+    tar.add("h", tarfile.LNKTYPE, "l")
+    tar.add("h", data=b"evil", mode=0o777)
+
+
+# --- the root, and what changes its kind ---
+
+@hostile("!it would replace the root directory")
 def root_link(tar, canary):
     tar.link(".", canary)
     tar.add("f", data=b"evil")
-    tar.add("new", data=b"evil")
 
 
+@hostile("!it would replace the root directory")
 def root_link_slash(tar, canary):
     tar.link("./", canary)
     tar.add("./new", data=b"evil")
 
 
+@hostile("!it would replace the root directory")
+def root_file(tar, canary):
+    tar.add(".", data=b"")
+
+
+@hostile("!it would replace the root directory")
+def root_hard_link(tar, canary):
+    tar.add("f", data=b"x")
+    tar.add("./.", tarfile.LNKTYPE, "f")
+
+
+@hostile("d/ e")
 def mode_through_link(tar, canary):
     tar.link("d", canary)
     tar.add("d", tarfile.DIRTYPE, mode=0o777)
@@ -86,58 +155,157 @@ def mode_through_link(tar, canary):
     tar.add("e", mode=0o777, data=b"")
 
 
+@hostile("C/new d@")
 def folder_to_link(tar, canary):
-    tar.add("d", tarfile.DIRTYPE, mode=0o700)
+    tar.add("d", tarfile.DIRTYPE, mode=0o700, pax={"mtime": "5"})
     tar.link("d", canary)
     tar.add("d/new", data=b"evil")
 
 
+@hostile("a b/ b/x")
+def names_twice(tar, canary):
+    tar.add("a", tarfile.DIRTYPE, mode=0o755)
+    tar.add("a/x", data=b"x")
+    tar.link("a", canary + "/f")
+    tar.add("a", data=b"last")
+    tar.add("b", data=b"x")
+    tar.add("b", tarfile.DIRTYPE, mode=0o755)
+    tar.add("b/x", data=b"x")
+
+
+@hostile("!the directory a: a is not a directory")
+def file_as_parent(tar, canary):
+    tar.add("a", data=b"x")
+    tar.add("a/b", data=b"x")
+
+
+# --- whiteouts, which are names like others to ADD ---
+
+@hostile("!a whiteout of nothing", ".wh... a/ a/.wh...")
 def whiteout_dotdot(tar, canary):
     tar.add(".wh...", data=b"")
     tar.add("a/.wh...", data=b"")
+
+
+@hostile("!a whiteout of nothing", ".wh..")
+def whiteout_dot(tar, canary):
     tar.add(".wh..", data=b"")
 
 
+@hostile("!a whiteout of nothing", ".wh.")
+def whiteout_empty(tar, canary):
+    tar.add(".wh.", data=b"")
+
+
+@hostile("!something below a whiteout", ".wh.a/ .wh.a/f")
+def whiteout_as_parent(tar, canary):
+    tar.add(".wh.a/f", data=b"")
+
+
+@hostile("!a whiteout that is no file", ".wh.a@")
+def whiteout_as_link(tar, canary):
+    tar.link(".wh.a", canary)
+
+
+@hostile("!a whiteout that is no file", ".wh.a/")
+def whiteout_as_folder(tar, canary):
+    tar.add(".wh.a", tarfile.DIRTYPE, mode=0o755)
+
+
+@hostile("!a whiteout that is no file", "d/ d/.wh..wh..opq@")
+def opaque_as_link(tar, canary):
+    tar.link("d/.wh..wh..opq", canary)
+
+
+@hostile("d/ d/before d/behind", "d/ d/.wh..wh..opq d/before d/behind")
+def opaque_between(tar, canary):
+    tar.add("d/before", data=b"x")
+    tar.add("d/.wh..wh..opq", data=b"")
+    tar.add("d/behind", data=b"x")
+
+
+@hostile("d@", "C/.wh..wh..opq C/.wh.f d@")
 def whiteout_through_link(tar, canary):
     tar.link("d", canary)
     tar.add("d/.wh.f", data=b"")
     tar.add("d/.wh..wh..opq", data=b"")
 
 
-def whiteout_empty(tar, canary):
-    tar.add(".wh.", data=b"")
+@hostile("a")
+def whiteout_device(tar, canary):
+    tar.add("a", data=b"x")
+    tar.add("null", tarfile.CHRTYPE)
+    tar.add("a", tarfile.CHRTYPE)
 
 
+@hostile("d/ d/f")
 def overlay_attributes(tar, canary):
     tar.add("d", tarfile.DIRTYPE, mode=0o755, pax={
         "SCHILY.xattr.trusted.overlay.redirect": canary, "SCHILY.xattr.trusted.overlay.opaque": "y",
-        "SCHILY.xattr.user.overlay.redirect": canary})
+        "SCHILY.xattr.user.overlay.redirect": canary, "SCHILY.xattr.user.overlay.opaque": "y"})
+    tar.add("d/f", data=b"", pax={"SCHILY.xattr.trusted.overlay.metacopy": "",
+                                  "SCHILY.xattr.user.overlay.metacopy": ""})
 
 
-def whiteout_device(tar, canary):
-    info = tarfile.TarInfo("null")
-    info.type, info.devmajor, info.devminor = tarfile.CHRTYPE, 0, 0
-    tar.tar.addfile(info)
+# --- limits ---
 
-
-def name_too_long(tar, canary):
-    tar.add("/".join(["x" * 200] * 30), data=b"evil")
+@hostile("!a part of its name is longer than the limit of 255 bytes")
+def part_too_long(tar, canary):
     tar.add("y" * 300, data=b"evil")
 
 
+@hostile("!longer than the limit of 4096 bytes")
+def name_too_long(tar, canary):
+    tar.add("/".join(["x" * 200] * 30), data=b"evil")
+
+
+@hostile("!more than the limit of 1024 directories deep")
 def deep(tar, canary):
-    tar.add("/".join(["d"] * 3000) + "/f", data=b"evil")
+    tar.add("/".join(["d"] * 1500) + "/f", data=b"evil")
 
 
+@hostile("!its xattrs are larger than the limit of 65536 bytes")
+def attributes_too_large(tar, canary):
+    tar.add("f", data=b"", pax={f"SCHILY.xattr.user.{i}": "v" * 1000 for i in range(70)})
+
+
+@hostile("!an extension header of ")
+def header_too_large(tar, canary):
+    tar.add("f", data=b"", pax={"comment": "c" * (1 << 20)})
+
+
+@hostile("!bytes are more than the limit of 34359738368 for a whole layer")
+def size_too_large(tar, canary):
+    info = tarfile.TarInfo("f")
+    info.size = 1 << 40
+    tar.tar.fileobj.write(info.tobuf(tarfile.GNU_FORMAT))
+
+
+@hostile("a\\n\\x1b[2Jb")
 def newlines(tar, canary):
     tar.add("a\n\033[2Jb", data=b"x")
 
 
-ARCHIVES = {function.__name__.replace("_", "-"): function for function in (
-    dotdot, absolute, absolute_link, relative_link, hard_link, hard_link_through_link,
-    hard_link_with_data, root_link, root_link_slash, mode_through_link, folder_to_link,
-    whiteout_dotdot, whiteout_through_link, whiteout_empty, overlay_attributes, whiteout_device,
-    name_too_long, deep, newlines)}
+def tree_of(path, canary):
+    """Names, sorted: / behind a folder, @ behind a symlink; the folders above the canary left out."""
+    names = []
+    with tarfile.open(path) as tar:
+        for member in tar:
+            name = member.name.strip("/")
+            if member.isdir() and (canary + "/").startswith("/" + name + "/"):
+                continue
+            name = ("/" + name).replace(canary + "/", "C/").lstrip("/")
+            name = name.replace("\n", "\\n").replace("\033", "\\x1b")
+            names.append(name + ("/" if member.isdir() else "@" if member.issym() else ""))
+    return " ".join(sorted(names))
+
+
+def write_all(folder, canary):
+    for name in ARCHIVES:
+        write_archive(name, f"{folder}/{name}.tar", canary)
+        for kind, wanted in TREE.items():
+            with open(f"{folder}/{name}.{kind}", "w") as file:
+                file.write(wanted[name] + "\n")
 
 
 def write_archive(name, path, canary):
@@ -146,161 +314,34 @@ def write_archive(name, path, canary):
     archive.tar.close()
 
 
-# --- a registry that lies ---
-
-def digest_of(data):
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+BOMB_BYTES = 4 << 30
+COMPRESSORS = {"gzip": "gzip -9", "zstd": "zstd -q", "xz": "xz -0", "bzip2": "bzip2 -1"}
 
 
-def image(layer_tar, diff_id=None):
-    layer = gzip.compress(layer_tar, mtime=0)
-    config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["sh"]},
-        "rootfs": {"type": "layers", "diff_ids": [diff_id or digest_of(layer_tar)]}}).encode()
-    manifest = {
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json",
-                   "digest": digest_of(config), "size": len(config)},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
-                    "digest": digest_of(layer), "size": len(layer)}]}
-    return manifest, config, layer
-
-
-def small_tar(archive=None):
-    if archive:
-        with open(archive, "rb") as file:
-            return file.read()
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo("file")
-        info.size = 5
-        tar.addfile(info, io.BytesIO(b"hello"))
-    return out.getvalue()
-
-
-# What is wrong with the image; "fine" is the control.
-MODES = ("fine", "wrong-layer", "wrong-config", "wrong-diff-id", "layer-truncated", "layer-endless",
-         "manifest-endless", "manifest-truncated", "manifest-no-json", "size-small", "size-big",
-         "size-negative", "size-text", "digest-path", "both-kinds", "status-500", "archive")
-
-
-class Liar:
-    def __init__(self, mode, archive=None):
-        self.mode = mode
-        tar = small_tar(archive)
-        manifest, self.config, self.layer = image(tar, digest_of(b"x") if mode == "wrong-diff-id" else None)
-        self.names = (manifest["config"]["digest"], manifest["layers"][0]["digest"])
-        layer = manifest["layers"][0]
-        if mode == "wrong-layer":
-            self.layer = bytes([self.layer[0], self.layer[1], self.layer[2]]) + b"\0" * (len(self.layer) - 3)
-        if mode == "wrong-config":
-            self.config = self.config.replace(b"amd64", b"arm64")
-        layer["size"] = {"size-small": layer["size"] - 1, "size-big": layer["size"] + 1,
-                         "size-negative": -1, "size-text": "many"}.get(mode, layer["size"])
-        if mode == "digest-path":
-            layer["digest"] = "sha256:../../../../../../tmp/x"
-        if mode == "both-kinds":
-            manifest["manifests"] = []
-        self.manifest = json.dumps(manifest).encode()
-        if mode == "manifest-no-json":
-            self.manifest = b"[" * 200000
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    liar = None
-
-    def log_message(self, *arguments):
-        pass
-
-    def answer(self, data, kind, name=None):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Docker-Content-Digest", name or digest_of(data))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
-
-    def cut(self, data, kind):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data[:len(data) // 2])
-        self.close_connection = True
-
-    def never_end(self, kind, begin):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.end_headers()
-        self.close_connection = True
-        try:
-            self.wfile.write(begin)
-            for _ in range(100000):
-                self.wfile.write(b" " * 65536)
-        except OSError:
-            pass
-
-    def send_manifest(self):
-        kind = "application/vnd.oci.image.manifest.v1+json"
-        if self.liar.mode == "manifest-endless":
-            self.never_end(kind, b"{")
-        elif self.liar.mode == "manifest-truncated" and self.command != "HEAD":
-            self.cut(self.liar.manifest, kind)
-        else:
-            self.answer(self.liar.manifest, kind)
-
-    def send_layer(self):
-        kind = "application/octet-stream"
-        if self.liar.mode == "layer-endless":
-            self.never_end(kind, self.liar.layer)
-        elif self.liar.mode == "layer-truncated":
-            self.cut(self.liar.layer, kind)
-        else:
-            self.answer(self.liar.layer, kind)
-
-    def do_GET(self):
-        if self.liar.mode == "status-500":
-            self.send_response(500)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        elif self.path == "/v2/":
-            self.answer(b"{}", "application/json")
-        elif "/manifests/" in self.path:
-            self.send_manifest()
-        elif self.path.endswith(self.liar.names[0]):
-            self.answer(self.liar.config, "application/octet-stream", self.liar.names[0])
-        elif self.path.endswith(self.liar.names[1]):
-            self.send_layer()
-        else:
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    do_HEAD = do_GET
-
-
-def serve(port_file, mode, archive=None):
-    Handler.liar = Liar(mode, archive)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    with open(port_file + ".new", "w") as file:
-        file.write(str(server.server_port))
-    os.rename(port_file + ".new", port_file)
-    server.serve_forever()
+def write_bomb(kind, path):
+    """4 GiB of zeros, as members that compress to the same bytes: only one of them is compressed."""
+    info = tarfile.TarInfo("zeros")
+    info.size = BOMB_BYTES
+    head = info.tobuf(tarfile.USTAR_FORMAT)
+    compress = COMPRESSORS[kind].split()
+    zeros = subprocess.run(compress, input=bytes(64 << 20), stdout=subprocess.PIPE, check=True).stdout
+    with open(path, "wb") as file:
+        file.write(subprocess.run(compress, input=head, stdout=subprocess.PIPE, check=True).stdout)
+        for _ in range(BOMB_BYTES // (64 << 20)):
+            file.write(zeros)
+        file.write(subprocess.run(compress, input=bytes(1024), stdout=subprocess.PIPE, check=True).stdout)
 
 
 def main():
     words = sys.argv[1:]
     if words[:1] == ["names"]:
         print("\n".join(ARCHIVES))
-    elif words[:1] == ["modes"]:
-        print("\n".join(MODES))
-    elif words[:1] == ["archive"]:
-        write_archive(words[1], words[2], words[3])
-    elif words[:1] == ["registry"]:
-        serve(*words[1:])
+    elif words[:1] == ["archives"]:
+        write_all(words[1], words[2])
+    elif words[:1] == ["bomb"]:
+        write_bomb(words[1], words[2])
+    elif words[:1] == ["tree"]:
+        print(tree_of(words[1], words[2]))
     else:
         sys.exit(__doc__)
 

@@ -125,9 +125,6 @@ static struct cob_error *enter(struct walk *walk, struct level level)
     g_autofree char *path = g_strdup(context_path(walk->context, level.index));
     unsigned depth = walk->levels->len;
 
-    if (depth >= COB_LIMIT_TREE_DEPTH)
-        return cob_fail(
-            COB_EXHAUSTED, "%s: deeper than %d directories", path, COB_LIMIT_TREE_DEPTH);
     if (depth >= OPEN_LEVELS) {
         struct level *outer = &g_array_index(walk->levels, struct level, depth - OPEN_LEVELS);
 
@@ -251,6 +248,9 @@ static struct cob_error *visit(struct walk *walk, struct level *level, const cha
         return NULL;
     COB_TRY(add_path(context, level, name, &index));
     const char *path = context_path(context, index);
+    if (walk->levels->len > COB_LIMIT_TREE_DEPTH)
+        return cob_fail(COB_EXHAUSTED, "%s: more than the limit of %d directories deep", path,
+            COB_LIMIT_TREE_DEPTH);
     cob_ignore_state state = walk->ignore ? cob_ignore_enter(walk->ignore, level->state, path) : 0;
     bool is_out = walk->ignore && cob_ignore_is_out(walk->ignore, state);
     if (is_out && !cob_ignore_may_return(walk->ignore, path)) {
@@ -261,7 +261,8 @@ static struct cob_error *visit(struct walk *walk, struct level *level, const cha
     if (has_stat < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "stat %s", path);
     bool is_on_way = interest.is_whole || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
-    if (has_stat < 0 || !is_on_way || (is_out && !S_ISDIR(st.st_mode))) { /* gone, or left out */
+    bool is_gone = has_stat < 0 || (S_ISCHR(st.st_mode) && st.st_rdev == 0); /* a whiteout */
+    if (is_gone || !is_on_way || (is_out && !S_ISDIR(st.st_mode))) {
         drop_last(context);
         return NULL;
     }

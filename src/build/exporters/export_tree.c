@@ -4,9 +4,11 @@
  *
  * A tar has everything, as an image does. A folder gets what its user may have: their own files,
  * without setuid bits, capabilities and devices; what is there under the same names is replaced, a
- * symlink as such, and the rest stays.
+ * symlink as such, and the rest stays. A new folder is there when it is complete, or not at all.
  */
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "build/exporters/export_parts.h"
@@ -90,14 +92,55 @@ static struct cob_error *fill_folder(const struct export_job *job, int dir_fd)
     return cob_layer_unpack_finish(unpack, NULL);
 }
 
-static struct cob_error *write_local(const struct export_job *job)
+/* A folder that is there is filled as it is. */
+static struct cob_error *fill_old_folder(const struct export_job *job, const char *path)
 {
-    const char *path = job->output->dest;
-    int64_t since = export_tell(job, "copying files", 0);
     cob_autoclose int dir_fd = -1;
 
-    COB_TRY(cob_wrap(cob_fs_make_dirs(AT_FDCWD, path, 0755, &dir_fd), "dest %s", path));
-    COB_TRY(cob_wrap(fill_folder(job, dir_fd), "dest %s", path));
+    COB_TRY(cob_fs_make_dirs(AT_FDCWD, path, 0755, &dir_fd));
+    return fill_folder(job, dir_fd);
+}
+
+static struct cob_error *fill_draft(const struct export_job *job, int parent_fd, const char *draft)
+{
+    cob_autoclose int dir_fd =
+        openat(parent_fd, draft, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return dir_fd < 0 ? cob_fail_errno(errno, "open directory %s", draft)
+                      : fill_folder(job, dir_fd);
+}
+
+/* A new one appears under its name when everything is in it. */
+static struct cob_error *fill_new_folder(const struct export_job *job, const char *path)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    g_autofree char *name = g_path_get_basename(path);
+    g_autofree char *prefix = g_strdup_printf(".%.200s.", name);
+    g_autofree char *draft = cob_fs_draft_name(prefix);
+    cob_autoclose int parent_fd = -1;
+
+    COB_TRY(cob_fs_make_dirs(AT_FDCWD, parent, 0755, &parent_fd));
+    if (mkdirat(parent_fd, draft, 0755) < 0)
+        return cob_fail_errno(errno, "make directory %s in %s", draft, parent);
+    struct cob_error *err = fill_draft(job, parent_fd, draft);
+    if (!err && renameat2(parent_fd, draft, parent_fd, name, RENAME_NOREPLACE) < 0)
+        err = cob_fail_errno(errno, "rename to %s", name);
+    if (err)
+        cob_error_free(cob_tree_remove(parent_fd, draft));
+    return err;
+}
+
+static struct cob_error *write_local(const struct export_job *job)
+{
+    int64_t since = export_tell(job, "copying files", 0);
+    g_autofree char *path = g_strdup(job->output->dest);
+    struct stat st;
+
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        path[len - 1] = '\0';
+    bool is_new = fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    COB_TRY(cob_wrap(is_new ? fill_new_folder(job, path) : fill_old_folder(job, path), "dest %s",
+        job->output->dest));
     export_tell(job, "copying files", since);
     return NULL;
 }

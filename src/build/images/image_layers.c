@@ -94,6 +94,15 @@ static struct cob_error *on_restart(void *arg)
     return begin(arg);
 }
 
+/* A layer that its makers ask not to be kept in other registries. Where its "urls" point is for a
+ * registry to choose: they are not followed. */
+static bool is_foreign(const struct cob_oci_descriptor *layer)
+{
+    enum cob_oci_packing packing;
+
+    return !cob_oci_layer_packing(layer->media_type, &packing);
+}
+
 static struct cob_error *arrive(struct arrival *arrival)
 {
     struct pull *pull = arrival->pull;
@@ -106,7 +115,10 @@ static struct cob_error *arrive(struct arrival *arrival)
     arrival->started_us = g_get_real_time();
     tell(arrival, 0, 0);
     COB_TRY(begin(arrival));
-    COB_TRY(cob_registry_get_blob(pull->registry, &blob, &sink, pull->stop));
+    struct cob_error *err = cob_registry_get_blob(pull->registry, &blob, &sink, pull->stop);
+    if (err && cob_error_code(err) == COB_NOT_FOUND && is_foreign(arrival->descriptor))
+        return cob_wrap(err, "it is a foreign layer, and its urls are not asked");
+    COB_TRY(err);
     COB_TRY(cob_layer_unpack_finish(arrival->unpack, &arrival->result));
     tell(arrival, arrival->descriptor->size, g_get_real_time());
     return NULL;

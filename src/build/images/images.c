@@ -92,6 +92,25 @@ static struct cob_error *find_here(struct cob_image_source *source, const struct
 
 /* --- from a registry --- */
 
+static struct cob_error *check_layers(const struct known_image *image)
+{
+    const GPtrArray *layers = image->manifest->layers;
+
+    if (image->config->diff_ids->len != layers->len)
+        return cob_fail(COB_INVALID, "the manifest has %u layers, the config %u", layers->len,
+            image->config->diff_ids->len);
+    if (layers->len > COB_LIMIT_LAYERS)
+        return cob_fail(COB_EXHAUSTED, "more than %d layers", COB_LIMIT_LAYERS);
+    for (guint i = 0; i < layers->len; i++) {
+        const struct cob_oci_descriptor *layer = g_ptr_array_index(layers, i);
+
+        if (cob_oci_kind_of(layer->media_type) != COB_OCI_LAYER)
+            return cob_fail(COB_UNIMPLEMENTED, "layer %s is of type %s, which cob cannot unpack",
+                layer->digest, layer->media_type ? layer->media_type : "(none)");
+    }
+    return NULL;
+}
+
 /* Take what the registry said apart. */
 static struct cob_error *take_documents(
     struct known_image *image, const struct cob_registry_image *answer)
@@ -107,12 +126,7 @@ static struct cob_error *take_documents(
         answer->manifest->bytes, answer->manifest->media_type, &image->manifest));
     COB_TRY(cob_wrap(cob_oci_config_parse(image->config_bytes, &image->config), "config"));
     image->config_digest = g_strdup(image->manifest->config->digest);
-    if (image->config->diff_ids->len != image->manifest->layers->len)
-        return cob_fail(COB_INVALID, "the manifest has %u layers, the config %u",
-            image->manifest->layers->len, image->config->diff_ids->len);
-    if (image->config->diff_ids->len > COB_LIMIT_LAYERS)
-        return cob_fail(COB_EXHAUSTED, "more than %d layers", COB_LIMIT_LAYERS);
-    return NULL;
+    return check_layers(image);
 }
 
 static struct cob_error *find_there(struct cob_image_source *source, const struct cob_ref *ref,

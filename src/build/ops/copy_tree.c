@@ -34,7 +34,10 @@ struct copier {
     const struct copy_rules *rules;
     size_t root;    /* the selected entry: filters see paths from it */
     GArray *levels; /* struct level; the first is the caller's */
-    GString *path;  /* of the level on top, in the root; "" is the root */
+    GArray
+        *passed; /* size_t: directories below the top level that are left out themselves; made when
+                     * a "!" brings back something in them */
+    GString *path; /* of the level on top, in the root; "" is the root */
     int root_fd;
 };
 
@@ -370,16 +373,52 @@ static struct cob_error *copy_by_type(struct copier *copier, size_t index, const
 
 /* --- the walk --- */
 
+/* For filters: from the selected entry. */
+static const char *path_below_root(const struct copier *copier, size_t index)
+{
+    size_t skip = strlen(cob_context_get(copier->from, copier->root).path);
+
+    return cob_context_get(copier->from, index).path + skip + (skip > 0);
+}
+
 static bool is_wanted(const struct copier *copier, size_t index)
 {
-    struct cob_context_entry root = cob_context_get(copier->from, copier->root);
-    struct cob_context_entry entry = cob_context_get(copier->from, index);
-    size_t skip = strlen(root.path);
+    return !copier->rules->filter || index == copier->root ||
+           !cob_ignore_matches(copier->rules->filter->excluded, path_below_root(copier, index));
+}
 
-    if (!copier->rules->filter || index == copier->root)
-        return true;
-    return cob_ops_copy_filter(
-        copier->rules->filter, entry.path + skip + (skip > 0), S_ISDIR(entry.mode));
+/* Go on behind an entry that is left out; into it, if something may be brought back from there.
+ * Returns the last entry that is done with. */
+static size_t pass_over(struct copier *copier, size_t index)
+{
+    if (!S_ISDIR(cob_context_get(copier->from, index).mode) ||
+        !cob_ignore_may_return(copier->rules->filter->excluded, path_below_root(copier, index)))
+        return cob_context_end(copier->from, index) - 1;
+    g_array_append_val(copier->passed, index);
+    return index;
+}
+
+static void forget_passed(struct copier *copier, size_t index)
+{
+    while (copier->passed->len > 0) {
+        size_t last = g_array_index(copier->passed, size_t, copier->passed->len - 1);
+
+        if (index < cob_context_end(copier->from, last))
+            return;
+        g_array_set_size(copier->passed, copier->passed->len - 1);
+    }
+}
+
+/* spec: fsutil copy/copy.go, createParentDirs: they look as in the source. */
+static struct cob_error *enter_passed(struct copier *copier)
+{
+    for (guint i = 0; i < copier->passed->len; i++) {
+        size_t index = g_array_index(copier->passed, size_t, i);
+
+        COB_TRY(enter_dir(copier, index, cob_context_get(copier->from, index).name));
+    }
+    g_array_set_size(copier->passed, 0);
+    return NULL;
 }
 
 /* A directory that only gets what is in another one keeps what it is, but for its times.
@@ -405,12 +444,15 @@ static struct cob_error *walk(struct copier *copier, const char *first_name)
     for (size_t i = copier->root + (first_name == NULL); i < end; i++) {
         while (copier->levels->len > 1 && i >= top(copier)->end)
             COB_TRY(leave_dir(copier));
+        forget_passed(copier, i);
         COB_TRY(cob_cancel_check(copier->rules->cancel));
-        if (is_wanted(copier, i))
-            COB_TRY(copy_by_type(
-                copier, i, i == copier->root ? first_name : cob_context_get(copier->from, i).name));
-        else
-            i = cob_context_end(copier->from, i) - 1;
+        if (!is_wanted(copier, i)) {
+            i = pass_over(copier, i);
+            continue;
+        }
+        COB_TRY(enter_passed(copier));
+        COB_TRY(copy_by_type(
+            copier, i, i == copier->root ? first_name : cob_context_get(copier->from, i).name));
     }
     while (copier->levels->len > 1)
         COB_TRY(leave_dir(copier));
@@ -430,6 +472,7 @@ struct cob_error *cob_ops_copy_entry(struct cob_context *from, size_t index,
         .rules = rules,
         .root = index,
         .levels = g_array_new(FALSE, FALSE, sizeof(struct level)),
+        .passed = g_array_new(FALSE, FALSE, sizeof(size_t)),
         .path = g_string_new(path),
         .root_fd = target->root_fd};
 
@@ -438,6 +481,7 @@ struct cob_error *cob_ops_copy_entry(struct cob_context *from, size_t index,
     while (copier.levels->len > 1) /* after an error */
         drop_level(&copier);
     g_array_unref(copier.levels);
+    g_array_unref(copier.passed);
     g_string_free(copier.path, TRUE);
     return err;
 }

@@ -291,6 +291,16 @@ static struct cob_error *open_target(
     return NULL;
 }
 
+static void tell_left_out(void *arg, const char *text)
+{
+    const struct place *place = arg;
+    const struct cob_observer *observer = place->run->ops->config.observer;
+    const struct cob_event_warning event = {.vertex = place->run->vertex->digest, .text = text};
+
+    if (observer)
+        observer->warning(observer->arg, &event);
+}
+
 static struct cob_error *unpack_archive(
     const struct place *place, const struct copy_plan *plan, int archive_fd)
 {
@@ -310,7 +320,9 @@ static struct cob_error *unpack_archive(
         .has_owner = plan->rules.has_owner,
         .uid = plan->rules.uid,
         .gid = plan->rules.gid,
-        .cancel = place->run->cancel};
+        .cancel = place->run->cancel,
+        .on_warning = tell_left_out,
+        .warning_arg = (void *)(uintptr_t)place};
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
     COB_TRY(cob_layer_unpack_write_fd(unpack, archive_fd));
     return cob_layer_unpack_finish(unpack, NULL);

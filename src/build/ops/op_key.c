@@ -194,12 +194,13 @@ void cob_ops_copy_filter_done(struct copy_filter *filter)
     g_clear_pointer(&filter->excluded, cob_ignore_free);
 }
 
-bool cob_ops_copy_filter(void *data, const char *path, bool is_dir)
+static bool copy_filter(void *data, const char *path, bool is_dir)
 {
     const struct copy_filter *filter = data;
 
-    (void)is_dir;
-    return !filter->excluded || !cob_ignore_matches(filter->excluded, path);
+    /* a directory that is left out, but for something in it, is made like the source's */
+    return !filter->excluded || !cob_ignore_matches(filter->excluded, path) ||
+           (is_dir && cob_ignore_may_return(filter->excluded, path));
 }
 
 /* What a path names in a tree; nothing in an empty one. */
@@ -236,8 +237,8 @@ static struct cob_error *add_match(struct op_tree *tree, const struct cob_contex
 
     if (match->named != match->index)
         cob_hasher_update_text(hasher, named.name);
-    COB_TRY(cob_context_digest(tree->context, match->index,
-        filter->excluded ? cob_ops_copy_filter : NULL, filter, cancel, &sha));
+    COB_TRY(cob_context_digest(
+        tree->context, match->index, filter->excluded ? copy_filter : NULL, filter, cancel, &sha));
     cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
     return NULL;
 }

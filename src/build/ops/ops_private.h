@@ -101,7 +101,6 @@ struct copy_filter {
 };
 COB_RESULT struct cob_error *cob_ops_copy_filter_init(
     const Pb__FileActionCopy *copy, struct copy_filter *ret_filter);
-bool cob_ops_copy_filter(void *filter, const char *path, bool is_dir);
 void cob_ops_copy_filter_done(struct copy_filter *filter);
 
 /* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */

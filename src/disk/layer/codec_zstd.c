@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "disk/layer/decompress.h"
 #include "util/limits.h"
@@ -30,6 +32,9 @@ static struct cob_error *run_zstd(void *state, struct codec_io *io)
     if (io->in_len > 0 || zstd->is_open) {
         size_t code = ZSTD_decompressStream(zstd->ctx, &out, &in);
 
+        if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+            return cob_fail(COB_EXHAUSTED, "its window is larger than the limit of %" PRIu64 " MiB",
+                ((uint64_t)1 << COB_LIMIT_ZSTD_WINDOW_LOG) / COB_MIB);
         if (ZSTD_isError(code))
             return cob_fail(COB_INVALID, "%s", ZSTD_getErrorName(code));
         zstd->is_open = code != 0;

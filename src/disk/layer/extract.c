@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -16,6 +17,8 @@
 #define AUFS                                                                                       \
     ".wh..wh." /* a union file system's own files, of which only OPAQUE has a meaning here */
 #define MAX_WARNINGS 20
+#define ROOM_EVERY_BYTES (16 * COB_MIB) /* between two looks at the free space */
+#define SMALL_FILE_BYTES 4096           /* what a file costs beside its bytes */
 
 static void dir_free(gpointer pointer)
 {
@@ -441,6 +444,20 @@ static struct cob_error *make_entry(struct extract *extract, int dir_fd, const c
     g_assert_not_reached();
 }
 
+/* In an archive it is a name like another one, as to BuildKit; but what of it gets into an image
+ * would remove files there. That ends in an error then, and is said now. A user's folder may have
+ * it. */
+static void warn_of_whiteout(struct extract *extract, const char *path)
+{
+    bool is_in_path = g_str_has_prefix(path, WHITEOUT) || strstr(path, "/" WHITEOUT);
+
+    if (is_in_path && !extract->request->only_harmless)
+        warn(extract,
+            "%s: no image can have a name that begins with .wh.: there it means a removed "
+            "file",
+            path);
+}
+
 static struct cob_error *take_named(struct extract *extract, bool leads_out)
 {
     const struct cob_layer_unpack_request *request = extract->request;
@@ -458,6 +475,8 @@ static struct cob_error *take_named(struct extract *extract, bool leads_out)
             return NULL;
         if (g_str_has_prefix(leaf_of(path), WHITEOUT))
             return take_whiteout(extract, path);
+    } else {
+        warn_of_whiteout(extract, path);
     }
     COB_TRY(extract_open_parent(extract, path, &dir_fd));
     return make_entry(extract, dir_fd, leaf_of(path));
@@ -492,12 +511,31 @@ static uint64_t max_bytes(const struct extract *extract)
     return extract->request->max_bytes ? extract->request->max_bytes : COB_LIMIT_LAYER_BYTES;
 }
 
+/* Stop while a prune can still work, and before others' builds meet a full disk. A user's own
+ * folder is the user's affair. */
+static struct cob_error *check_room(struct extract *extract, uint64_t len)
+{
+    struct statvfs fs;
+
+    extract->n_unchecked += len;
+    if (extract->n_unchecked < ROOM_EVERY_BYTES || extract->request->only_harmless)
+        return NULL;
+    extract->n_unchecked = 0;
+    if (fstatvfs(extract->root_fd, &fs) < 0)
+        return cob_fail_errno(errno, "ask for free space");
+    if ((uint64_t)fs.f_bavail * fs.f_frsize >= COB_LIMIT_DISK_RESERVE_BYTES)
+        return NULL;
+    return cob_fail_errno(ENOSPC, "less than %" PRIu64 " MiB of the disk would be left",
+        COB_LIMIT_DISK_RESERVE_BYTES / COB_MIB);
+}
+
 static struct cob_error *on_entry(void *arg, const struct tar_entry *entry)
 {
     struct extract *extract = arg;
     bool leads_out;
 
     extract->n_entries++;
+    COB_TRY(check_room(extract, SMALL_FILE_BYTES));
     keep_entry(extract, entry);
     if (entry->size > max_bytes(extract) - extract->n_bytes)
         return cob_fail(COB_EXHAUSTED, "its files are larger than the limit of %" PRIu64 " bytes",
@@ -529,6 +567,7 @@ static struct cob_error *on_data(void *arg, uint64_t offset, const void *data, s
 
     if (extract->fd < 0)
         return NULL;
+    COB_TRY(cob_wrap(check_room(extract, len), "entry %s", extract->entry->name->str));
     return cob_wrap(
         write_at(extract->fd, offset, data, len), "entry %s", extract->entry->name->str);
 }

@@ -34,6 +34,7 @@ struct extract {
     int fd;                  /* the file that is being written; -1: its data is passed over */
     struct tar_entry *entry; /* being written; its name is cleaned */
     uint64_t n_entries, n_bytes;
+    uint64_t n_unchecked; /* bytes written since the last look at the free space */
     unsigned n_warnings;
     bool is_root; /* nothing denies us */
 };

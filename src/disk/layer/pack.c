@@ -211,12 +211,22 @@ static struct cob_error *pack_device(struct pack *pack, const char *name, const 
     return put_header(pack);
 }
 
+static bool is_whiteout(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == 0;
+}
+
+/* A whiteout with nothing to hide shows in the mount of an image, when a directory is of one layer
+ * alone: overlayfs lists its name but finds no file; a bind mount, which one layer is, has it. */
 static struct cob_error *pack_other(struct pack *pack, int dir_fd, const char *name)
 {
+    const bool is_layer = pack->request->opaque_xattr != NULL;
     struct stat st;
 
     if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return cob_fail_errno(errno, "stat");
+        return errno == ENOENT && !is_layer ? NULL : cob_fail_errno(errno, "stat");
+    if (!is_layer && is_whiteout(&st))
+        return NULL;
     switch (st.st_mode & S_IFMT) {
     case S_IFREG: /* the directory did not tell the kind */
         return pack_file(pack, dir_fd, name);
@@ -330,6 +340,9 @@ static struct cob_error *pack_name(struct pack *pack, int dir_fd, const struct n
     if (pack->request->opaque_xattr && g_str_has_prefix(name->text, WHITEOUT))
         return cob_fail(
             COB_INVALID, "a name that begins with .wh. means a removed file in a layer; rename it");
+    if (pack->frames->len > COB_LIMIT_TREE_DEPTH)
+        return cob_fail(COB_INVALID,
+            "more than the limit of %d directories deep; no layer holds it", COB_LIMIT_TREE_DEPTH);
     if (pack->path->len >= COB_LIMIT_PATH_BYTES)
         return cob_fail(COB_INVALID, "its path is too long for a layer");
     if (name->kind == DT_REG)

@@ -129,7 +129,10 @@ static void append_field(GString *out, const uint8_t *field, size_t len)
 static struct cob_error *read_names(
     const uint8_t *block, enum tar_flavour flavour, struct tar_entry *entry)
 {
-    if (flavour == TAR_USTAR && block[PREFIX_AT] != '\0') {
+    /* old GNU tar keeps times there, some Go programs a name; Python sees a name in any case */
+    if (flavour != TAR_USTAR && block[PREFIX_AT] != '\0')
+        return cob_fail(COB_INVALID, "header: it has a prefix, which readers take differently");
+    if (block[PREFIX_AT] != '\0') {
         bool is_star = memcmp(block + 508, "tar", 4) == 0;
 
         COB_TRY(check_star(block));

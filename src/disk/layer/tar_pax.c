@@ -55,7 +55,8 @@ static struct cob_error *take_text(struct value value, const char *key, GString 
 }
 
 /* "-12.345": seconds and a fraction, which is rounded down. */
-static struct cob_error *take_time(struct value value, struct tar_pax *pax)
+static struct cob_error *take_time(
+    struct value value, const char *key, int64_t *ret_seconds, uint32_t *ret_ns)
 {
     bool is_negative = value.len > 0 && value.data[0] == '-';
     struct value whole = {value.data + is_negative, value.len - is_negative};
@@ -69,17 +70,17 @@ static struct cob_error *take_time(struct value value, struct tar_pax *pax)
         whole.len = (size_t)(dot - whole.data);
         for (const char *at = dot + 1; at < end; at++, unit /= 10) {
             if (*at < '0' || *at > '9')
-                return bad_value("mtime");
+                return bad_value(key);
             ns += (uint32_t)(*at - '0') * unit;
         }
     }
-    COB_TRY(take_number(whole, "mtime", SECONDS_MAX, &seconds));
-    pax->mtime = is_negative ? -(int64_t)seconds : (int64_t)seconds;
+    COB_TRY(take_number(whole, key, SECONDS_MAX, &seconds));
+    *ret_seconds = is_negative ? -(int64_t)seconds : (int64_t)seconds;
     if (is_negative && ns > 0) {
-        pax->mtime--;
+        --*ret_seconds;
         ns = 1000000000 - ns;
     }
-    pax->mtime_ns = ns;
+    *ret_ns = ns;
     return NULL;
 }
 
@@ -186,7 +187,7 @@ static struct cob_error *take_known(struct value value, enum tar_pax_key which, 
     case TAR_PAX_GID:
         return take_number(value, key, ID_MAX, &pax->gid);
     case TAR_PAX_MTIME:
-        return take_time(value, pax);
+        return take_time(value, key, &pax->mtime, &pax->mtime_ns);
     case TAR_PAX_SPARSE_MAJOR:
         return take_number(value, key, INT64_MAX, &pax->sparse_major);
     case TAR_PAX_SPARSE_MINOR:
@@ -207,6 +208,11 @@ static struct cob_error *take_known(struct value value, enum tar_pax_key which, 
 /* An empty value takes an earlier record back; with each key allowed once, it says nothing. */
 static struct cob_error *take_record(struct tar_pax *pax, const char *key, struct value value)
 {
+    int64_t seconds;
+    uint32_t ns;
+
+    if (strcmp(key, "atime") == 0 || strcmp(key, "ctime") == 0) /* others stop at a bad one */
+        return take_time(value, key, &seconds, &ns);
     if (g_str_has_prefix(key, "SCHILY.xattr."))
         return take_xattr(value, key + strlen("SCHILY.xattr."), pax);
     if (strcmp(key, "GNU.sparse.offset") == 0 || strcmp(key, "GNU.sparse.numbytes") == 0)

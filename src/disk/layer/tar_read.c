@@ -196,11 +196,16 @@ static void apply_long_names(struct tar_reader *reader)
         g_string_assign(reader->entry.link, reader->long_link->str);
 }
 
-/* Old archives mark a directory by a slash at its name's end alone. */
-static struct cob_error *set_type(struct tar_entry *entry, uint8_t flag)
+/* Old archives mark a directory by a slash at its name's end alone.
+ * has_other_name: it is not the header's. */
+static struct cob_error *set_type(struct tar_entry *entry, uint8_t flag, bool has_other_name)
 {
     bool has_slash = entry->name->len > 0 && entry->name->str[entry->name->len - 1] == '/';
 
+    if (entry->name->len == 0)
+        return cob_fail(COB_INVALID, "an entry without a name");
+    if (flag == '\0' && has_slash && has_other_name) /* Python looks for it in the header */
+        return cob_fail(COB_INVALID, "its name is a directory's, its type is none");
     if (flag == '\0')
         entry->type = has_slash ? TAR_DIR : TAR_FILE;
     else if (flag == '7' || flag == 'S')
@@ -305,10 +310,13 @@ static struct cob_error *begin_pax_sparse(struct tar_reader *reader, uint64_t si
     if (tar_pax_has(pax, TAR_PAX_SPARSE_NAME))
         g_string_assign(entry->name, pax->sparse_name->str);
     if (!tar_pax_has(pax, TAR_PAX_SPARSE_MAJOR)) {
+        if (!tar_pax_has(pax, TAR_PAX_SPARSE_NUMBLOCKS)) /* GNU tar needs it */
+            return cob_fail(COB_INVALID, "its sparse map does not say how long it is");
         g_array_append_vals(entry->extents, pax->extents->data, pax->extents->len);
         return begin_data(reader);
     }
-    if (pax->sparse_major != 1 || pax->sparse_minor != 0 || pax->extents->len > 0)
+    if (pax->sparse_major != 1 || !tar_pax_has(pax, TAR_PAX_SPARSE_MINOR) ||
+        pax->sparse_minor != 0 || pax->extents->len > 0)
         return cob_fail(COB_INVALID, "it is sparse in a way that cob does not read");
     g_byte_array_set_size(reader->meta, 0);
     reader->n_lines = 0;
@@ -355,7 +363,8 @@ static struct cob_error *take_entry(
         return begin_meta(reader, flag, size);
     apply_long_names(reader);
     COB_TRY(apply_pax(reader, &size));
-    COB_TRY(set_type(entry, flag));
+    bool has_other_name = reader->has_long_name || tar_pax_has(&reader->pax, TAR_PAX_PATH);
+    COB_TRY(set_type(entry, flag, has_other_name));
     if (size > COB_LIMIT_LAYER_BYTES)
         return cob_fail(COB_EXHAUSTED,
             "its %" PRIu64 " bytes are more than the limit of %" PRIu64 " for a whole layer", size,
@@ -363,9 +372,11 @@ static struct cob_error *take_entry(
     entry->stored = size;
     if (flag == 'S')
         return begin_old_sparse(reader, block, flavour);
-    if (is_pax_sparse(&reader->pax))
-        return begin_pax_sparse(reader, size);
-    return begin_data(reader);
+    if (!is_pax_sparse(&reader->pax))
+        return begin_data(reader);
+    if (flavour != TAR_USTAR || flag != '0') /* others see no holes there, or stop */
+        return cob_fail(COB_INVALID, "it is sparse in pax's way, its header is of another kind");
+    return begin_pax_sparse(reader, size);
 }
 
 static struct cob_error *take_header(struct tar_reader *reader, const uint8_t *block)

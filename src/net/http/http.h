@@ -78,6 +78,7 @@ struct cob_http_tls {
     char *cert_path;  /* the client's; NULL: none */
     char *key_path;
     char *trust_advice; /* what to do when its certificate is not trusted; NULL: none */
+    char *cert_advice;  /* what to do when it asks for the client's; NULL: none */
 };
 
 /* How far a request came. */
@@ -118,6 +119,7 @@ struct cob_http_request {
     const char *const *headers; /* others, NULL-terminated: "Name: value" */
     const char *form;           /* POST this, else GET */
     uint64_t range_start;       /* 0: all of it */
+    int64_t deadline_us;        /* of g_get_monotonic_time(); COB_TIMEOUT past it. 0: none */
     size_t max_body; /* more is COB_EXHAUSTED, or is cut off when the status is an error */
     /* Takes the body of a 200 or 206. An error ends the request and is its error. */
     struct cob_error *(*on_body)(

@@ -19,7 +19,7 @@ struct transfer {
     struct cob_http_response *response;
     struct cob_error *err; /* what a callback met */
     bool is_cut;           /* enough of an error's body was read */
-    size_t n_header_bytes; /* of this answer */
+    size_t n_header_bytes; /* of this answer and those that announced it */
     uint64_t n_bytes;      /* all that came in */
     CURL *easy;
     struct curl_slist *headers;
@@ -54,7 +54,6 @@ static void begin_answer(struct transfer *transfer, const char *status_line)
 
     cob_http_response_done(transfer->response);
     cob_http_response_init(transfer->response);
-    transfer->n_header_bytes = 0;
     if (space)
         transfer->response->status = (long)g_ascii_strtoull(space + 1, NULL, 10);
 }
@@ -173,6 +172,19 @@ static void set_callbacks(struct transfer *transfer)
     api->easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
 }
 
+/* libcurl finds proxies in the environment, but HTTP_PROXY, which docker's users set: a web server
+ * that calls a program sets it, too, from a header. */
+static void set_proxy(const struct curl_api *api, CURL *easy, const struct cob_url *url)
+{
+    const char *proxy = g_getenv("HTTP_PROXY");
+    bool is_wish = !url->is_https && !g_getenv("http_proxy") && !g_getenv("REQUEST_METHOD");
+
+    if (cob_url_host_is_loopback(url->host))
+        api->easy_setopt(easy, CURLOPT_PROXY, "");
+    else if (proxy && proxy[0] && is_wish)
+        api->easy_setopt(easy, CURLOPT_PROXY, proxy);
+}
+
 static void set_up(struct transfer *transfer, unsigned connect_ms)
 {
     const struct curl_api *api = transfer->api;
@@ -190,8 +202,7 @@ static void set_up(struct transfer *transfer, unsigned connect_ms)
     api->easy_setopt(easy, CURLOPT_BUFFERSIZE, 128 * 1024L);
     api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     api->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (cob_url_host_is_loopback(request->url->host))
-        api->easy_setopt(easy, CURLOPT_PROXY, "");
+    set_proxy(api, easy, request->url);
     add_header(transfer, "Accept", request->accept);
     add_header(transfer, "Authorization", request->authorization);
     for (const char *const *line = request->headers; line && *line; line++)
@@ -222,6 +233,14 @@ static bool is_stalled(struct patience *patience, uint64_t n_bytes, unsigned sta
     return is_slow;
 }
 
+/* A server that gives just enough never to be too slow must come to an end, too. */
+static struct cob_error *check_deadline(const struct cob_http_request *request)
+{
+    if (request->deadline_us == 0 || g_get_monotonic_time() < request->deadline_us)
+        return NULL;
+    return cob_fail(COB_TIMEOUT, "%s: it takes too long in all", request->url->server);
+}
+
 /* Run the one transfer of a multi handle to its end.
  * ret_is_stalled: the server took too long. */
 static struct cob_error *run(struct transfer *transfer, CURLM *multi, unsigned stall_ms,
@@ -241,6 +260,7 @@ static struct cob_error *run(struct transfer *transfer, CURLM *multi, unsigned s
         int64_t before = g_get_monotonic_time();
         code = api->multi_poll(multi, &wish, cancel ? 1 : 0, (int)MIN(stall_ms, POLL_MS), &n_ready);
         patience.waited_us += g_get_monotonic_time() - before;
+        COB_TRY(check_deadline(transfer->request));
         *ret_is_stalled = is_stalled(&patience, transfer->n_bytes, stall_ms);
         if (code != CURLM_OK || *ret_is_stalled)
             break;
@@ -302,6 +322,25 @@ static struct cob_error *distrust(const struct cob_http_request *request, const 
     return cob_fail(COB_PRECONDITION, "%s: %s; %s", server, why, advice);
 }
 
+/* What no second try heals, although libcurl has no code of its own for it. NULL: none of those. */
+static struct cob_error *find_refusal(const struct cob_http_request *request, const char *why)
+{
+    const char *server = request->url->server;
+    const char *advice = request->tls ? request->tls->cert_advice : NULL;
+
+    if (strstr(why, "CONNECT tunnel failed, response 407"))
+        return cob_fail(COB_UNAUTHENTICATED,
+            "%s: the proxy asks for a login: https_proxy=http://user:password@host:port", server);
+    if (strstr(why, "CONNECT tunnel failed, response 4"))
+        return cob_fail(COB_DENIED, "%s: the proxy refuses: %s", server, why);
+    if (strstr(why, "alert certificate required") || strstr(why, "alert bad certificate"))
+        return cob_fail(COB_DENIED, "%s: it asks for a client certificate that it trusts%s%s",
+            server, advice ? "; " : "", advice ? advice : "");
+    if (g_str_has_prefix(why, "Unsupported proxy")) /* it quotes it, password and all */
+        return cob_fail(COB_INVALID, "%s: the proxy that the environment names is no URL", server);
+    return NULL;
+}
+
 static struct cob_error *judge(struct transfer *transfer, CURLcode code)
 {
     struct cob_http_response *response = transfer->response;
@@ -312,6 +351,8 @@ static struct cob_error *judge(struct transfer *transfer, CURLcode code)
         return g_steal_pointer(&transfer->err);
     if (is_trust_problem(code))
         return distrust(transfer->request, why);
+    if (code != CURLE_OK && !transfer->is_cut)
+        COB_TRY(find_refusal(transfer->request, why));
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
     if (response->fate != COB_HTTP_ANSWERED)

@@ -165,6 +165,8 @@ static struct cob_error *parse_answer(GBytes *out, struct credential_set **ret_c
 
     COB_TRY(registry_parse_secret(
         g_bytes_get_data(out, NULL), g_bytes_get_size(out), "its answer", &json));
+    if (!json_is_object(json))
+        return cob_fail(COB_INVALID, "its answer is not an object");
     COB_TRY(take_text(json, "Username", &username));
     COB_TRY(take_text(json, "Secret", &secret));
     if (!username && !secret)
@@ -192,8 +194,10 @@ static struct cob_error *hear_helper(
     const char *why = g_bytes_get_data(output->err, &len);
     if (len == 0)
         why = g_bytes_get_data(output->out, &len);
-    return cob_fail(COB_UNAUTHENTICATED, "exit code %d: %.*s", output->status, (int)MIN(len, 300),
-        why ? why : "");
+    if (len == 0 || memchr(why, '{', len)) /* by no protocol: it may be a login after all */
+        return cob_fail(COB_UNAUTHENTICATED, "exit code %d", output->status);
+    return cob_fail(
+        COB_UNAUTHENTICATED, "exit code %d: %.*s", output->status, (int)MIN(len, 300), why);
 }
 
 static struct cob_error *ask_helper(const char *name, const char *server, unsigned helper_ms,

@@ -7,6 +7,7 @@
 #include "util/limits.h"
 
 #define MAX_MESSAGE_BYTES 300
+#define LEAST_BYTES_PER_S 8192 /* over the whole of a blob */
 
 /* One try of an exchange. */
 struct attempt {
@@ -14,6 +15,7 @@ struct attempt {
     struct cob_url *first; /* at the registry */
     struct cob_url *last;  /* where the answer came from; NULL: none */
     char *authorization;   /* for the origin of `first` alone */
+    int64_t deadline_us;
 };
 
 static void attempt_done(struct attempt *attempt)
@@ -44,6 +46,7 @@ static struct cob_error *follow(struct attempt *attempt, struct cob_http_respons
         .accept = exchange->accept,
         .authorization = attempt->authorization,
         .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
+        .deadline_us = attempt->deadline_us,
         .max_body = exchange->max_body,
         .on_body = exchange->on_body,
         .arg = exchange->arg};
@@ -73,9 +76,10 @@ static struct cob_error *authorize(struct attempt *attempt, struct cob_http_resp
 
 /* Once through: with what is known, and after a 401 with what was learnt from it. */
 static struct cob_error *try_once(
-    const struct exchange *exchange, struct cob_http_response *response)
+    const struct exchange *exchange, int64_t deadline_us, struct cob_http_response *response)
 {
     struct attempt attempt = {.exchange = exchange,
+        .deadline_us = deadline_us,
         .authorization =
             registry_token_known(exchange->tools->tokens, exchange->server, exchange->repository)};
     struct cob_error *err =
@@ -143,15 +147,24 @@ static void check_length(const struct exchange *exchange, struct cob_http_respon
         cob_fail(COB_UNAVAILABLE, "%s: the answer is too short", exchange->server->name);
 }
 
+/* When all tries together have taken too long. */
+static int64_t deadline_of(const struct exchange *exchange)
+{
+    uint64_t total_ms = exchange->tools->total_ms + exchange->size * 1000 / LEAST_BYTES_PER_S;
+
+    return g_get_monotonic_time() + (int64_t)total_ms * 1000;
+}
+
 struct cob_error *registry_exchange(
     const struct exchange *exchange, struct cob_http_response *response)
 {
+    int64_t deadline_us = deadline_of(exchange);
     struct cob_http_retry retry = {0};
     uint64_t n_before = 0;
     bool is_again = true;
 
     for (;;) {
-        COB_TRY(try_once(exchange, response));
+        COB_TRY(try_once(exchange, deadline_us, response));
         check_length(exchange, response);
         if (!cob_http_is_retryable(response))
             return NULL;

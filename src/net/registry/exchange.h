@@ -12,6 +12,7 @@ struct exchange_tools {
     struct cob_http *http;
     struct server_table *servers;
     struct token_cache *tokens;
+    unsigned total_ms; /* for all tries of one exchange; a blob has more by its size */
 };
 
 /* What to ask of whom. All borrowed. */
@@ -22,6 +23,7 @@ struct exchange {
     const char *repository; /* for the token's scope */
     const char *accept;
     size_t max_body;
+    uint64_t size; /* of what is asked for; 0: small */
     /* NULL: the body is kept. Called in each try with what that try brings. */
     struct cob_error *(*on_body)(
         void *arg, const struct cob_http_response *response, const void *data, size_t len);

@@ -4,7 +4,10 @@
 
 #include "net/registry/fetch.h"
 #include "util/digest.h"
+#include "util/limits.h"
 #include "util/log.h"
+
+#define EMPTY_DIGEST "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 /* A blob on its way, from one server after the other. */
 struct fetch {
@@ -112,6 +115,7 @@ static struct cob_error *get_from(struct fetch *fetch, const struct exchange_too
         .server = endpoint->server,
         .url = url,
         .repository = blob->ref->path,
+        .size = blob->size,
         .on_body = take_bytes,
         .n_done = get_n_done,
         .is_complete = is_complete,
@@ -197,8 +201,13 @@ static struct cob_error *get_blob(struct cob_registry *registry,
         return cob_fail(COB_UNIMPLEMENTED, "digests other than sha256 are not supported");
     g_autoptr(cob_hasher) hasher = cob_hasher_new();
     struct fetch fetch = {.blob = blob, .sink = sink, .hasher = hasher};
+    if (blob->size == 0 && strcmp(blob->digest, EMPTY_DIGEST) != 0)
+        return cob_fail(COB_DATA_LOSS, "its size is 0 by its descriptor, which its digest is not");
     if (blob->size == 0)
-        return check_digest(&fetch);
+        return NULL;
+    if (blob->size > COB_LIMIT_LAYER_BYTES)
+        return cob_fail(COB_EXHAUSTED, "its %" PRIu64 " bytes are past the limit of %" PRIu64,
+            blob->size, (uint64_t)COB_LIMIT_LAYER_BYTES);
     return get_from_any(&fetch, registry, cancel);
 }
 

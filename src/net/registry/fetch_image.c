@@ -15,12 +15,6 @@ void cob_registry_image_free(struct cob_registry_image *image)
     g_free(image);
 }
 
-/* NULL when the server did not say. Borrowed. */
-static const char *said_type(const struct cob_registry_manifest *manifest)
-{
-    return manifest->media_type[0] ? manifest->media_type : NULL;
-}
-
 static struct cob_registry_manifest *copy_manifest(const struct cob_registry_manifest *manifest)
 {
     struct cob_registry_manifest *copy = g_new(struct cob_registry_manifest, 1);
@@ -37,11 +31,17 @@ static struct cob_error *fetch_entry(struct cob_registry *registry, const struct
 {
     g_autoptr(cob_ref) by_digest = cob_ref_with(ref, NULL, entry->digest);
     g_autoptr(cob_registry_manifest) manifest = NULL;
+    enum cob_oci_kind kind = COB_OCI_OTHER;
 
     COB_TRY(cob_registry_get_manifest(registry, by_digest, cancel, &manifest));
     if (g_bytes_get_size(manifest->bytes) != entry->size)
         return cob_fail(
             COB_DATA_LOSS, "manifest %s is not of the size that its index says", entry->digest);
+    COB_TRY(cob_wrap(cob_oci_recognise(manifest->bytes, manifest->media_type, &kind), "manifest %s",
+        entry->digest));
+    if (entry->media_type && cob_oci_kind_of(entry->media_type) != kind)
+        return cob_fail(COB_INVALID, "manifest %s is not the %s that its index says", entry->digest,
+            entry->media_type);
     *ret_manifest = g_steal_pointer(&manifest);
     return NULL;
 }
@@ -56,7 +56,7 @@ static struct cob_error *descend(struct cob_registry *registry, const struct cob
     const struct cob_oci_descriptor *entry = NULL;
     struct cob_registry_manifest *next = NULL;
 
-    COB_TRY(cob_oci_index_parse((*manifest)->bytes, said_type(*manifest), &index));
+    COB_TRY(cob_oci_index_parse((*manifest)->bytes, (*manifest)->media_type, &index));
     COB_TRY(cob_oci_index_choose(index, platform, &entry));
     COB_TRY(fetch_entry(registry, ref, entry, cancel, &next));
     cob_registry_manifest_free(*manifest);
@@ -71,7 +71,7 @@ static struct cob_error *find_manifest(struct cob_registry *registry, const stru
     for (int depth = 0; depth <= MAX_INDEX_DEPTH; depth++) {
         enum cob_oci_kind kind = COB_OCI_OTHER;
 
-        COB_TRY(cob_oci_recognise((*manifest)->bytes, said_type(*manifest), &kind));
+        COB_TRY(cob_oci_recognise((*manifest)->bytes, (*manifest)->media_type, &kind));
         if (kind != COB_OCI_INDEX)
             return NULL;
         COB_TRY(descend(registry, ref, platform, cancel, manifest));
@@ -84,7 +84,7 @@ static struct cob_error *fetch_config(struct cob_registry *registry, const struc
 {
     g_autoptr(cob_oci_manifest) parsed = NULL;
 
-    COB_TRY(cob_oci_manifest_parse(manifest->bytes, said_type(manifest), &parsed));
+    COB_TRY(cob_oci_manifest_parse(manifest->bytes, manifest->media_type, &parsed));
     if (cob_oci_kind_of(parsed->config->media_type) != COB_OCI_CONFIG)
         return cob_fail(COB_INVALID, "not an image: its config is of type %s",
             parsed->config->media_type ? parsed->config->media_type : "(none)");

@@ -6,10 +6,11 @@
 #include "net/registry/fetch.h"
 
 #define STANDARD_HELPER_MS (60 * 1000)
+#define STANDARD_TOTAL_MS (600 * 1000)
 
 struct cob_registry {
     struct cob_http_timing timing;
-    unsigned helper_ms;
+    unsigned helper_ms, total_ms;
     char *docker_config;
     struct server_table *servers;
     GMutex lock; /* guards what follows until it is loaded; then that stays as it is */
@@ -60,6 +61,7 @@ struct cob_registry *cob_registry_new(const struct cob_registry_config *config)
     *registry = (struct cob_registry){
         .timing = given->timing,
         .helper_ms = given->helper_ms ? given->helper_ms : STANDARD_HELPER_MS,
+        .total_ms = given->total_ms ? given->total_ms : STANDARD_TOTAL_MS,
         .docker_config =
             given->docker_config ? g_strdup(given->docker_config) : usual_docker_config(),
         .servers = registry_servers_new(registries, given->cert_dirs),
@@ -90,7 +92,8 @@ static struct cob_error *load_locked(struct cob_registry *registry)
     registry->tools = (struct exchange_tools){.http = http,
         .servers = registry->servers,
         .tokens = registry_tokens_new(
-            http, registry->servers, registry->docker_config, registry->helper_ms)};
+            http, registry->servers, registry->docker_config, registry->helper_ms),
+        .total_ms = registry->total_ms};
     return NULL;
 }
 
@@ -176,6 +179,9 @@ struct cob_error *registry_check_status(const struct cob_http_response *response
         return cob_fail(COB_DENIED,
             "pull access denied, repository does not exist or may require authorization%s",
             message);
+    case 407:
+        return cob_fail(COB_UNAUTHENTICATED,
+            "the proxy asks for a login: http_proxy=http://user:password@host:port");
     case 404:
         return cob_fail(COB_NOT_FOUND, "not found");
     default:

@@ -38,6 +38,7 @@ struct cob_registry_config {
                                     * /etc/containers/certs.d, /etc/docker/certs.d */
     struct cob_http_timing timing;
     unsigned helper_ms; /* for a credential helper; 0: 60000 */
+    unsigned total_ms;  /* all tries of a request, and 1 s more for 8 KiB of a blob; 0: 600000 */
 };
 
 struct cob_registry; /* what is known of registries: settings, tokens, idle connections */

@@ -40,6 +40,7 @@ static void server_free(void *pointer)
     g_free(server->tls.cert_path);
     g_free(server->tls.key_path);
     g_free(server->tls.trust_advice);
+    g_free(server->tls.cert_advice);
     g_clear_pointer(&server->mirrors, g_ptr_array_unref);
     g_free(server);
 }
@@ -184,6 +185,9 @@ static struct cob_error *take_cert_file(
         g_free(server->tls.key_path);
         server->tls.cert_path = g_steal_pointer(&path);
         server->tls.key_path = g_strconcat(stem, ".key", NULL);
+        if (access(server->tls.key_path, F_OK) != 0)
+            return cob_fail(COB_NOT_FOUND, "%s has no key %s beside it", server->tls.cert_path,
+                server->tls.key_path);
     }
     return NULL;
 }
@@ -257,6 +261,8 @@ static struct cob_error *make_server(
     server->address = g_strdup(address);
     server->tls.trust_advice =
         g_strdup_printf("put the certificate of its CA into /etc/docker/certs.d/%s/ca.crt", name);
+    server->tls.cert_advice = g_strdup_printf(
+        "put it and its key into /etc/docker/certs.d/%s/ as client.cert and client.key", name);
     server->mirrors = g_ptr_array_new_with_free_func(g_free);
     COB_TRY(read_certs(table, settings, server));
     COB_TRY(get_flag(settings, "insecure", &server->tls.is_insecure));

@@ -9,6 +9,7 @@
 
 #define MAX_SCOPES 16
 #define CLIENT_ID "cob"
+#define TOKEN_US (120 * G_USEC_PER_SEC) /* for one answer of a realm */
 
 struct token_cache {
     struct cob_http *http;
@@ -230,6 +231,7 @@ static struct cob_error *send_question(struct token_cache *cache, const struct c
         .accept = "application/json",
         .authorization = basic,
         .form = form,
+        .deadline_us = g_get_monotonic_time() + TOKEN_US,
         .max_body = COB_LIMIT_TOKEN_BYTES};
     cob_http_response_init(&response);
     struct cob_error *err = cob_http_send(cache->http, &request, cancel, &response);

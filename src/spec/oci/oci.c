@@ -306,23 +306,41 @@ static const char *kind_word(enum cob_oci_kind kind)
     return kind == COB_OCI_INDEX ? "an index" : "a manifest";
 }
 
-/* A media type is one of the kind, or is not known. Parameters ("; charset=utf-8") do not count,
- * nor does what servers say who know nothing. */
-static struct cob_error *check_type(const char *type, enum cob_oci_kind kind, const char *where)
+/* What servers say who know nothing. */
+static bool is_no_type(const char *type)
 {
-    if (!type)
-        return NULL;
-    g_autofree char *bare = g_strndup(type, strcspn(type, "; \t"));
-    enum cob_oci_kind said = cob_oci_kind_of(bare);
+    static const char *const vague[] = {
+        "", "application/json", "application/octet-stream", "text/plain", NULL};
 
-    if (said == kind)
-        return NULL;
-    if (strcmp(where, "Content-Type") == 0 &&
-        (strcmp(bare, "") == 0 || strcmp(bare, "application/json") == 0 ||
-            strcmp(bare, "application/octet-stream") == 0 || g_str_has_prefix(bare, "text/plain")))
+    return g_strv_contains(vague, type);
+}
+
+/* type: NULL is one that was not said. */
+static struct cob_error *check_kind(const char *type, enum cob_oci_kind kind, const char *where)
+{
+    if (!type || cob_oci_kind_of(type) == kind)
         return NULL;
     return cob_fail(
-        COB_INVALID, "its %s is %.200s, and its members are %s's", where, bare, kind_word(kind));
+        COB_INVALID, "its %s is %.200s, and its members are %s's", where, type, kind_word(kind));
+}
+
+/* Does what a document says it is, and what it was called, agree with what it looks like?
+ * Parameters ("; charset=utf-8") do not count. */
+static struct cob_error *check_types(
+    const char *type, const char *content_type, enum cob_oci_kind kind)
+{
+    g_autofree char *bare =
+        content_type ? g_strndup(content_type, strcspn(content_type, "; \t")) : NULL;
+    bool is_said = bare && !is_no_type(bare);
+
+    COB_TRY(check_kind(type, kind, "mediaType"));
+    COB_TRY(check_kind(is_said ? bare : NULL, kind, "Content-Type"));
+    if (type && is_said && strcmp(type, bare) != 0)
+        return cob_fail(
+            COB_INVALID, "its mediaType is %.200s, and its Content-Type %.200s", type, bare);
+    if (!type && bare && !is_said)
+        return cob_fail(COB_INVALID, "neither its mediaType nor its Content-Type says what it is");
+    return NULL;
 }
 
 static struct cob_error *recognise(
@@ -345,8 +363,7 @@ static struct cob_error *recognise(
         return cob_fail(COB_INVALID, "it is neither a manifest nor an index");
     if (version != 2)
         return cob_fail(COB_INVALID, "schemaVersion is %" PRIu64 " and not 2", version);
-    COB_TRY(check_type(type, kind, "mediaType"));
-    COB_TRY(check_type(content_type, kind, "Content-Type"));
+    COB_TRY(check_types(type, content_type, kind));
     if (!type && !content_type && kind == COB_OCI_MANIFEST &&
         !json_is_object(json_object_get(document, "config")))
         return cob_fail(COB_INVALID, "it has no config");

@@ -17,6 +17,7 @@
  *     neither                           no               no
  *     a mediaType of the other kind     no               no
  *     a mediaType unlike Content-Type   no               no
+ *     neither of these two              no               no
  *
  * That the bytes have the digest that was asked for is the caller's to check, before parsing.
  *
@@ -109,7 +110,8 @@ COB_AUTOPTR(cob_oci_manifest, cob_oci_manifest_free)
 
 /* What a document from a registry or a layout is, an index or a manifest.
  *
- * content_type:  what the server or the descriptor called it, parameters and all; NULL: unknown.
+ * content_type:  what the server or the descriptor called it, parameters and all; "" when it did
+ *                not; NULL: it is not from a server, and may do without.
  * errors:        COB_INVALID for neither, and for both; see the table. COB_UNIMPLEMENTED for
  *                Docker's schema 1. */
 COB_RESULT struct cob_error *cob_oci_recognise(

@@ -11,18 +11,37 @@
 #include "lang/dockerfile/dockerfile.h"
 #include "util/fs.h"
 
+bool ops_fixture_is_root;
+
+/* Root gets mounts of its own, others a user namespace with more ids than one. */
+static const char *enter_namespaces(void)
+{
+    g_autofree char *notice = NULL;
+
+    if (geteuid() == 0) {
+        CHECK_OK(cob_userns_enter_mounts());
+        return NULL;
+    }
+    g_autoptr(cob_error) err = cob_userns_enter(&notice);
+    return err || notice
+               ? "it makes mounts and owners: run it as root, or as a user with subordinate "
+                 "ids"
+               : NULL;
+}
+
 bool ops_fixture_can_run(void)
 {
-    static bool is_inside;
+    static const char *obstacle;
+    static bool is_decided;
 
-    if (geteuid() != 0) {
-        check_skip("it makes mounts: run it as root");
-        return false;
+    if (!is_decided) {
+        ops_fixture_is_root = geteuid() == 0;
+        obstacle = enter_namespaces();
     }
-    if (!is_inside)
-        CHECK_OK(cob_userns_enter_mounts());
-    is_inside = true;
-    return true;
+    is_decided = true;
+    if (obstacle)
+        check_skip(obstacle);
+    return !obstacle;
 }
 
 void ops_fixture_init(struct ops_fixture *fixture)
@@ -331,7 +350,8 @@ static struct cob_error *solve(struct ops_fixture *fixture, struct cob_ops *ops,
 static struct cob_error *open_executor(struct ops_fixture *fixture)
 {
     g_autofree char *state = g_build_filename(cob_store_tmp_path(fixture->store), "executor", NULL);
-    const struct cob_executor_config config = {.state_dir = state};
+    const struct cob_executor_config config = {
+        .state_dir = state, .is_rootless = !ops_fixture_is_root};
 
     if (fixture->executor)
         return NULL;

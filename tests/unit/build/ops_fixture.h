@@ -32,6 +32,8 @@ void ops_fixture_done(struct ops_fixture *fixture);
 
 /* This process may make mounts: it has its own mount namespace now. Else the test is skipped. */
 bool ops_fixture_can_run(void);
+/* After that: it is the system's root, who can make devices. */
+extern bool ops_fixture_is_root;
 
 /* Run a script in the context; in a new layer of an image. It must succeed. */
 void ops_fixture_context(struct ops_fixture *fixture, const char *script);

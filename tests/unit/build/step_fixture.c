@@ -3,15 +3,13 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "again.h"
 #include "build/userns/userns.h"
 #include "check.h"
 #include "util/cleanup.h"
-#include "util/process.h"
 
 void step_write_file(const struct step_fixture *fixture, const char *name, const char *text)
 {
@@ -141,16 +139,6 @@ int step_open(const struct step_fixture *fixture, const char *name)
     return fd;
 }
 
-static int become(void *arg)
-{
-    const struct passwd *user = arg;
-
-    if (setgroups(0, NULL) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
-        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
-        return errno;
-    return 0;
-}
-
 char *step_probe_path(void)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
@@ -181,32 +169,17 @@ static void run_again(const char *variable, const struct passwd *user)
     g_autofree char *copy = copy_probe(scratch);
     g_autofree char *probe = g_strconcat("COB_TEST_PROBE=", copy, NULL);
     g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
-    const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", variable, probe,
-        g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
-    static const char *const argv[] = {"/proc/self/exe", NULL};
-    struct cob_process_request request = {.argv = argv,
-        .envp = env,
-        .stdout_fd = 2,
-        .stderr_fd = 2,
-        .in_child = user ? become : NULL,
-        .arg = (void *)(uintptr_t)user};
-    g_autoptr(cob_process) process = NULL;
-    int status = -1;
+    const char *const more[] = {
+        variable, probe, g_getenv("COB_TEST_RUNTIME") ? runtime : NULL, NULL};
 
-    CHECK_OK(cob_process_spawn(&request, &process));
-    CHECK_OK(cob_process_wait(process, NULL, &status));
-    g_assert_cmpint(status, ==, 0);
+    again_run(more, user);
     check_scratch_free(scratch);
 }
 
 static void test_rootless(void)
 {
-    if (!getpwnam("cobtest"))
-        g_spawn_command_line_sync("useradd --create-home cobtest", NULL, NULL, NULL, NULL);
     g_chmod("/dev/net/tun", 0666); /* as udev does */
-    const struct passwd *user = getpwnam("cobtest");
-    g_assert_nonnull(user);
-    run_again("COB_TEST_ROOTLESS=1", user);
+    run_again("COB_TEST_ROOTLESS=1", again_user());
 }
 
 static void test_with_runc(void)

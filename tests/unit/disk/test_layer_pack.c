@@ -11,6 +11,7 @@
 #include "disk/layer/layer.h"
 #include "util/digest.h"
 #include "util/fs.h"
+#include "util/limits.h"
 
 #define OPAQUE_XATTR "user.test.opaque"
 
@@ -230,7 +231,7 @@ static void test_deep(void)
     g_autoptr(fixture) to = fixture_new();
     g_autoptr(GString) path = g_string_new(NULL);
 
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < COB_LIMIT_TREE_DEPTH; i++) {
         g_string_append(path, i ? "/d" : "d");
         g_assert_cmpint(mkdirat(from->fd, path->str, 0755), ==, 0);
         if (i % 100 == 0) {
@@ -243,6 +244,13 @@ static void test_deep(void)
     CHECK_OK(unpack(to->fd, first));
     g_autoptr(GByteArray) second = pack(to->fd);
     g_assert_cmpmem(first->data, first->len, second->data, second->len);
+
+    /* what could not be unpacked is not packed */
+    const struct cob_layer_pack_request request = {.dir_fd = from->fd};
+    g_string_append(path, "/d");
+    g_assert_cmpint(mkdirat(from->fd, path->str, 0755), ==, 0);
+    CHECK_ERROR(cob_layer_measure(&request, NULL), COB_INVALID,
+        "pack layer: d/d/*/d: more than the limit of 1024 directories deep; no layer holds it");
 }
 
 /* A version 3 capability names a user namespace of one machine; layers have version 2. */
@@ -405,6 +413,41 @@ static void test_bombs(void)
     CHECK_ERROR(err, COB_EXHAUSTED, "*more than the limit of 1000000 bytes, uncompressed*");
 }
 
+/* Streams that ask for more memory than they may have; the first is the control of its kind. */
+static void test_memory_bombs(void)
+{
+    static const char dict[] =
+        "python3 -c 'import lzma, sys, zlib\n"
+        "d = bytearray(lzma.compress(sys.stdin.buffer.read()))\n"
+        "n = 4 * d[12] + 4; d[16] = %d; d[12 + n - 4:12 + n] = "
+        "zlib.crc32(d[12:12 + n - 4]).to_bytes(4, \"little\"); sys.stdout.buffer.write(d)'";
+    g_autofree char *small_dict = g_strdup_printf(dict, 22); /* 8 MiB */
+    g_autofree char *large_dict = g_strdup_printf(dict, 40); /* 4 GiB */
+    const struct {
+        const char *command, *want;
+    } rows[] = {
+        {"zstd -q --long=27 -c", NULL},
+        {"zstd -q --long=28 -c", "*zstd: its window is larger than the limit of 128 MiB"},
+        {"zstd -q --long=31 -c", "*zstd: its window is larger than the limit of 128 MiB"},
+        {small_dict, NULL},
+        {large_dict, "*xz: it needs more memory than the limit of 134217728"},
+    };
+    g_autoptr(fixture) f = fixture_new();
+
+    put(f, "f", "content", 0644, 0);
+    g_autoptr(GByteArray) tar = pack(f->fd);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(fixture) to = fixture_new();
+        g_autoptr(GByteArray) packed = run_filter(rows[i].command, tar);
+
+        if (rows[i].want)
+            CHECK_ERROR(unpack(to->fd, packed), COB_EXHAUSTED, rows[i].want);
+        else
+            CHECK_OK(unpack(to->fd, packed));
+    }
+}
+
 static void test_is_archive(void)
 {
     static const struct {
@@ -446,6 +489,7 @@ int main(int argc, char **argv)
     g_test_add_func("/layer/compress/repeats-and-is-read", test_compress);
     g_test_add_func("/layer/decompress/what-others-made", test_decompress);
     g_test_add_func("/layer/decompress/bombs", test_bombs);
+    g_test_add_func("/layer/decompress/memory-bombs", test_memory_bombs);
     g_test_add_func("/layer/is-archive", test_is_archive);
     return g_test_run();
 }

@@ -24,6 +24,7 @@ struct item {
     const char *pax;  /* records before it: "key=value|key=value" */
     unsigned mode;    /* 0: 0644 */
     unsigned rdev[2];
+    const char *prefix;
     bool has_bad_sum, is_gnu;
 };
 
@@ -57,6 +58,8 @@ static void put_block(GByteArray *out, const struct item *item)
     if (item->link)
         memcpy(block + 157, item->link, MIN(strlen(item->link), (size_t)100));
     memcpy(block + 257, item->is_gnu ? "ustar  \0" : "ustar\00000", 8);
+    if (item->prefix)
+        put_field(block, 345, item->prefix);
     put_number(block, 329, 7, item->rdev[0]);
     put_number(block, 337, 7, item->rdev[1]);
     memset(block + 148, ' ', 8);
@@ -305,7 +308,8 @@ static const struct row whiteouts[] = {
     {"raw-device-over-file", "a", {{"a"}, {"a", '3'}}, .warn = "a: left out*"},
     {"hard-link-to-whiteout", "#*it is removed by this layer*",
         {{".wh.a"}, {"b", '1', .link = "a"}}},
-    {"archive-has-no-whiteouts", ".wh..wh..opq .wh.x", {{".wh.x"}, {".wh..wh..opq"}}, .add = true},
+    {"archive-has-no-whiteouts", ".wh..wh..opq .wh.x", {{".wh.x"}, {".wh..wh..opq"}}, .add = true,
+        .warn = ".wh.x: no image can have a name that begins with .wh.*"},
 };
 
 static const struct row headers[] = {
@@ -343,11 +347,26 @@ static const struct row headers[] = {
             .pax = "GNU.sparse.size=9|GNU.sparse.numblocks=1|"
                    "GNU.sparse.map=4,3"}}},
     {"sparse-map-beyond", "#*its sparse map ends beyond the file*",
-        {{"f", .data = "abc", .pax = "GNU.sparse.size=5|GNU.sparse.map=4,3"}}},
+        {{"f", .data = "abc",
+            .pax = "GNU.sparse.size=5|GNU.sparse.numblocks=1|GNU.sparse.map=4,3"}}},
     {"sparse-map-backwards", "#*its sparse map is not in order*",
-        {{"f", .data = "abcd", .pax = "GNU.sparse.size=9|GNU.sparse.map=4,2,1,2"}}},
+        {{"f", .data = "abcd",
+            .pax = "GNU.sparse.size=9|GNU.sparse.numblocks=2|GNU.sparse.map=4,2,1,2"}}},
     {"sparse-map-odd", "#*GNU.sparse.map: bad value*",
         {{"f", .data = "abcd", .pax = "GNU.sparse.size=9|GNU.sparse.map=4,2,1"}}},
+    {"sparse-map-of-no-length", "#*its sparse map does not say how long it is*",
+        {{"f", .data = "abc", .pax = "GNU.sparse.size=9|GNU.sparse.map=4,3"}}},
+    {"sparse-pax-with-gnu-header", "#*sparse in pax's way, its header is of another kind*",
+        {{"f", .data = "abc", .is_gnu = true,
+            .pax = "GNU.sparse.size=9|GNU.sparse.numblocks=1|GNU.sparse.map=4,3"}}},
+    {"sparse-1-without-minor", "#*sparse in a way that cob does not read*",
+        {{"f", .data = "1\n0\n0\n", .pax = "GNU.sparse.major=1|GNU.sparse.realsize=9"}}},
+    {"bad-atime", "#*pax record atime: bad value*", {{"a", .pax = "atime=y"}}},
+    {"no-name", "#*an entry without a name*", {{"", .data = "x"}}},
+    {"no-name-directory", "#*an entry without a name*", {{"", '5'}}},
+    {"gnu-with-prefix", "#*it has a prefix, which readers take differently*",
+        {{"a", .prefix = "p", .is_gnu = true}}},
+    {"ustar-with-prefix", "p/ p/a", {{"a", .prefix = "p"}}},
     {"fifo", "p|", {{"p", '6'}}},
 };
 

@@ -109,9 +109,17 @@ static void answer(struct script_server *server, int fd, const struct script_row
         is_on = send_all(fd, filler);
     while (is_on && row->end == SCRIPT_ENDLESS_HEADER)
         is_on = send_all(fd, header);
+    while (is_on && row->end == SCRIPT_ENDLESS_HINTS)
+        is_on = send_all(fd, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+    for (; is_on && row->end == SCRIPT_DRIP; g_usleep(10 * 1000))
+        is_on = send_all(fd, filler);
+    if (row->end == SCRIPT_RESET)
+        setsockopt(
+            fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     if (row->end == SCRIPT_HANG && is_readable(server, fd))
         (void)!read(fd, &c, 1);
-    shutdown(fd, SHUT_WR);
+    if (row->end != SCRIPT_RESET)
+        shutdown(fd, SHUT_WR);
 }
 
 static void complain(struct script_server *server, const char *what, const char *request)

@@ -16,6 +16,9 @@ enum script_end {
     SCRIPT_HANG,           /* nothing, until the client goes */
     SCRIPT_ENDLESS,        /* bytes without end */
     SCRIPT_ENDLESS_HEADER, /* header lines without end */
+    SCRIPT_ENDLESS_HINTS,  /* answers without end that only announce another one */
+    SCRIPT_DRIP,           /* bytes without end, 100 times a second some */
+    SCRIPT_RESET,          /* the connection breaks, without a word */
 };
 
 /* One request and its answer. */

@@ -256,6 +256,33 @@ static void test_token_is_kept_until_refused(void)
     g_assert_true(fixture_done(&f));
 }
 
+/* A mirror has a login of its own, or none. */
+static void test_mirror_never_sees_the_login(void)
+{
+    static const struct script_row mirror_rows[] = {
+        {MANIFEST, 0, "Authorization", ASK("Basic realm=\"x\""), 0}, {0}};
+    static const struct script_row rows[] = {
+        {MANIFEST, 0, "Authorization", ASK("Basic"), 0}, {MANIFEST, BASIC, 0, OK, 0}, {0}};
+    static const char *const none[] = {NULL};
+    struct fixture f;
+
+    fixture_init(&f, LOGIN);
+    g_autofree char *config = g_build_filename(f.scratch, "config.json", NULL);
+    g_autofree char *path = g_build_filename(f.scratch, "registries.json", NULL);
+    g_autofree char *settings =
+        g_strdup_printf("{\"registries\": {\"%s\": {\"mirrors\": [\"http://localhost:%u\"]}}}",
+            f.ref->domain, script_server_port(f.other));
+    const struct cob_registry_config given = {
+        .docker_config = config, .registries = path, .cert_dirs = none};
+
+    g_assert_true(g_file_set_contents(path, settings, -1, NULL));
+    cob_registry_free(f.registry);
+    f.registry = cob_registry_new(&given);
+    fixture_start(&f, rows, mirror_rows);
+    CHECK_OK(pull(&f));
+    g_assert_true(fixture_done(&f));
+}
+
 /* A program docker-credential-test in the scratch folder, and that folder in PATH. */
 static void write_helper(const struct fixture *f, const char *script)
 {
@@ -269,62 +296,90 @@ static void write_helper(const struct fixture *f, const char *script)
 
 #define STORE "{\"credsStore\": \"test\"}"
 
+static const struct {
+    const char *name, *config, *script;
+    struct script_row rows[4];
+    enum cob_code code;
+    const char *error;
+} helper_rows[] = {
+    {"it knows", STORE,
+        "#!/bin/sh\n[ $1 = get ] && echo '{\"Username\": \"user\", \"Secret\": \"pass\"}'",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}, {MANIFEST, BASIC, 0, OK, 0}}, 0, 0},
+    {"it is asked for the server", "{\"credHelpers\": {\"{server}\": \"test\"}}",
+        "#!/bin/sh\nread s; case $s in localhost:*) echo '{\"Username\": \"user\", "
+        "\"Secret\": \"pass\"}';; esac",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}, {MANIFEST, BASIC, 0, OK, 0}}, 0, 0},
+    {"another server's is not asked", "{\"credHelpers\": {\"example.com\": \"test\"}}",
+        "#!/bin/sh\nexit 1", {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_DENIED, DENIED},
+    {"it knows a token", STORE,
+        "#!/bin/sh\necho '{\"Username\": \"<token>\", \"Secret\": \"idt\"}'",
+        {{MANIFEST, 0, 0, BEARER, 0},
+            {"POST /token ", "refresh_token=idt", 0, JSON("{\"token\": \"t\"}"), 0},
+            {MANIFEST, "Bearer t", 0, OK, 0}},
+        0, 0},
+    {"it knows nothing", STORE,
+        "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_DENIED, DENIED},
+    {"it fails", STORE, "#!/bin/sh\necho 'the keychain is locked' >&2; exit 3",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_UNAUTHENTICATED,
+        "localhost:*/app:v1: credentials for localhost:*: docker-credential-test: exit code 3: "
+        "the keychain is locked*"},
+    {"it hangs", STORE, "#!/bin/sh\nexec sleep 100", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
+        COB_TIMEOUT, "*: docker-credential-test: it takes too long"},
+    {"it hangs with its output closed", STORE, "#!/bin/sh\nexec sleep 100 >&- 2>&-",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_TIMEOUT,
+        "*: docker-credential-test: it takes too long"},
+    {"it says too much", STORE, "#!/bin/sh\nexec yes", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
+        COB_EXHAUSTED, "*docker-credential-test: *"},
+    {"it babbles", STORE, "#!/bin/sh\necho 'Username: user, Secret: hunter2'",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
+        "localhost:*/app:v1: credentials for localhost:*: docker-credential-test: its answer "
+        "is "
+        "not valid JSON"},
+    {"it gives bytes", STORE, "#!/bin/sh\nprintf '\\0\\377\\033[2J'",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
+        "*: docker-credential-test: its answer is not valid JSON"},
+    {"it gives a list", STORE, "#!/bin/sh\necho '[1]'", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
+        COB_INVALID, "*: docker-credential-test: its answer is not an object"},
+    {"it gives numbers", STORE, "#!/bin/sh\necho '{\"Username\": 7, \"Secret\": []}'",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
+        "*: docker-credential-test: Username is not a string"},
+    {"it gives nothing", STORE, "#!/bin/sh\n:", {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
+        "*: docker-credential-test: its answer is not valid JSON"},
+    {"its password would break the header", STORE,
+        "#!/bin/sh\nprintf %s '{\"Username\": \"user\", \"Secret\": \"a\\r\\nX-Evil: 1\"}'",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0},
+            {MANIFEST, "Authorization: Basic dXNlcjphDQpYLUV2aWw6IDE=\r\n", "X-Evil", OK, 0}},
+        0, 0},
+    {"it fails, and draws", STORE, "#!/bin/sh\nprintf '\\033[2J\\007locked' >&2; exit 1",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_UNAUTHENTICATED,
+        "*: docker-credential-test: exit code 1: \\x1b?2J\\x07locked"},
+    {"it fails after all was said", STORE,
+        "#!/bin/sh\necho '{\"Username\": \"user\", \"Secret\": \"hunter2\"}'; exit 1",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_UNAUTHENTICATED,
+        "*: docker-credential-test: exit code 1"},
+    {"it is killed", STORE, "#!/bin/sh\nkill -9 $$", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
+        COB_UNAUTHENTICATED, "*: docker-credential-test: exit code 137"},
+    {"its name leads elsewhere", "{\"credsStore\": \"../../x\"}", "",
+        {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
+        "*: \"../../x\" is not the name of a credential helper"},
+    {"it is not there", "{\"credsStore\": \"nowhere\"}", "", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
+        COB_NOT_FOUND, "*run docker-credential-nowhere: no such program in PATH"},
+};
+
 static void test_helper_table(void)
 {
-    static const struct {
-        const char *name, *config, *script;
-        struct script_row rows[4];
-        enum cob_code code;
-        const char *error;
-    } rows[] = {
-        {"it knows", STORE,
-            "#!/bin/sh\n[ $1 = get ] && echo '{\"Username\": \"user\", \"Secret\": \"pass\"}'",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}, {MANIFEST, BASIC, 0, OK, 0}}, 0, 0},
-        {"it is asked for the server", "{\"credHelpers\": {\"{server}\": \"test\"}}",
-            "#!/bin/sh\nread s; case $s in localhost:*) echo '{\"Username\": \"user\", "
-            "\"Secret\": \"pass\"}';; esac",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}, {MANIFEST, BASIC, 0, OK, 0}}, 0, 0},
-        {"another server's is not asked", "{\"credHelpers\": {\"example.com\": \"test\"}}",
-            "#!/bin/sh\nexit 1", {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_DENIED, DENIED},
-        {"it knows a token", STORE,
-            "#!/bin/sh\necho '{\"Username\": \"<token>\", \"Secret\": \"idt\"}'",
-            {{MANIFEST, 0, 0, BEARER, 0},
-                {"POST /token ", "refresh_token=idt", 0, JSON("{\"token\": \"t\"}"), 0},
-                {MANIFEST, "Bearer t", 0, OK, 0}},
-            0, 0},
-        {"it knows nothing", STORE,
-            "#!/bin/sh\necho 'credentials not found in native keychain'; exit 1",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_DENIED, DENIED},
-        {"it fails", STORE, "#!/bin/sh\necho 'the keychain is locked' >&2; exit 3",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_UNAUTHENTICATED,
-            "localhost:*/app:v1: credentials for localhost:*: docker-credential-test: exit code 3: "
-            "the keychain is locked*"},
-        {"it hangs", STORE, "#!/bin/sh\nexec sleep 100", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
-            COB_TIMEOUT, "*: docker-credential-test: it takes too long"},
-        {"it hangs with its output closed", STORE, "#!/bin/sh\nexec sleep 100 >&- 2>&-",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_TIMEOUT,
-            "*: docker-credential-test: it takes too long"},
-        {"it says too much", STORE, "#!/bin/sh\nexec yes", {{MANIFEST, 0, 0, ASK("Basic"), 0}},
-            COB_EXHAUSTED, "*docker-credential-test: *"},
-        {"its name leads elsewhere", "{\"credsStore\": \"../../x\"}", "",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_INVALID,
-            "*: \"../../x\" is not the name of a credential helper"},
-        {"it is not there", "{\"credsStore\": \"nowhere\"}", "",
-            {{MANIFEST, 0, 0, ASK("Basic"), 0}}, COB_NOT_FOUND,
-            "*run docker-credential-nowhere: no such program in PATH"},
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(helper_rows); i++) {
         struct fixture f;
 
-        fixture_init(&f, rows[i].config);
-        write_helper(&f, rows[i].script);
-        fixture_start(&f, rows[i].rows, (struct script_row[]){{0}});
-        if (rows[i].code == 0)
+        fixture_init(&f, helper_rows[i].config);
+        write_helper(&f, helper_rows[i].script);
+        fixture_start(&f, helper_rows[i].rows, (struct script_row[]){{0}});
+        if (helper_rows[i].code == 0)
             CHECK_OK(pull(&f));
         else
-            CHECK_ERROR(pull(&f), rows[i].code, rows[i].error);
-        check_row(fixture_done(&f), i, rows[i].name);
+            CHECK_ERROR(pull(&f), helper_rows[i].code, helper_rows[i].error);
+        check_row(fixture_done(&f), i, helper_rows[i].name);
     }
 }
 
@@ -401,6 +456,7 @@ int main(int argc, char **argv)
     g_test_add_func("/auth/token-table", test_token_table);
     g_test_add_func("/auth/evil-table", test_evil_table);
     g_test_add_func("/auth/token-is-kept-until-refused", test_token_is_kept_until_refused);
+    g_test_add_func("/auth/mirror-never-sees-the-login", test_mirror_never_sees_the_login);
     g_test_add_func("/auth/helper-table", test_helper_table);
     g_test_add_func("/auth/realm-of-public-registry-table", test_realm_of_public_registry_table);
     g_test_add_func("/auth/docker-io-is-at-its-realm", test_docker_io_is_at_its_realm);

@@ -43,11 +43,15 @@ static struct cob_http_timing quick(void)
         .stall_ms = 700};
 }
 
-static struct cob_registry *new_registry(const char *registries)
+/* total_ms: 0 is the default. */
+static struct cob_registry *new_registry(const char *registries, unsigned total_ms)
 {
     static const char *const none[] = {NULL};
-    struct cob_registry_config config = {
-        .docker_config = "", .registries = registries, .cert_dirs = none, .timing = quick()};
+    struct cob_registry_config config = {.docker_config = "",
+        .registries = registries,
+        .cert_dirs = none,
+        .timing = quick(),
+        .total_ms = total_ms};
 
     return cob_registry_new(&config);
 }
@@ -84,10 +88,11 @@ static struct cob_error *fetch(struct cob_registry *registry, enum what what, un
 
 static void play(const struct scenario *scenario, size_t n)
 {
+    bool is_dripping = scenario->rows[0].end == SCRIPT_DRIP;
     struct script_server *server = script_server_new();
     unsigned port = script_server_port(server);
     g_autofree char *digest = cob_digest_of(BODY, strlen(BODY));
-    g_autoptr(cob_registry) registry = new_registry("");
+    g_autoptr(cob_registry) registry = new_registry("", is_dripping ? 500 : 0);
     g_autoptr(GBytes) bytes = NULL;
 
     script_server_start(server, scenario->rows, digest, 0);
@@ -153,6 +158,17 @@ static void test_blob_table(void)
             {{BLOB, 0, 0, "", SCRIPT_HANG}, {BLOB, 0, 0, "", SCRIPT_HANG},
                 {BLOB, 0, 0, "", SCRIPT_HANG}, {BLOB, 0, 0, "", SCRIPT_HANG}},
             COB_UNAVAILABLE, "*: no answer, or less than 1 KiB/s, for 0.7 s"},
+        {"reset, then an answer", GET_BLOB,
+            {{BLOB, 0, 0, "", SCRIPT_RESET}, {BLOB, 0, 0, OK("26") BODY, 0}}, 0, 0},
+        {"reset four times", GET_BLOB,
+            {{BLOB, 0, 0, "", SCRIPT_RESET}, {BLOB, 0, 0, "", SCRIPT_RESET},
+                {BLOB, 0, 0, "", SCRIPT_RESET}, {BLOB, 0, 0, "", SCRIPT_RESET}},
+            COB_UNAVAILABLE, "*: localhost:*: Recv failure: Connection reset by peer"},
+        {"endless announcements", GET_BLOB, {{BLOB, 0, 0, "", SCRIPT_ENDLESS_HINTS}}, COB_EXHAUSTED,
+            "*: the headers of the answer are longer than 65536 bytes"},
+        {"dripping for ever", GET_MANIFEST,
+            {{MANIFEST, 0, 0, "HTTP/1.1 200 OK\r\n\r\n", SCRIPT_DRIP}}, COB_TIMEOUT,
+            "localhost:*/app:v1: localhost:*: it takes too long in all"},
         {"endless header", GET_BLOB, {{BLOB, 0, 0, "HTTP/1.1 200 OK\r\n", SCRIPT_ENDLESS_HEADER}},
             COB_EXHAUSTED, "*: the headers of the answer are longer than 65536 bytes"},
     };
@@ -192,6 +208,16 @@ static void test_status_table(void)
             "authorization: server message: DENIED: no\\x1b?2J"},
         {"a bad request is asked once", GET_MANIFEST, {{MANIFEST, 0, 0, STATUS("400 X"), 0}},
             COB_UNKNOWN, "*: unexpected status 400"},
+        {"a bad range is asked for once", GET_BLOB, {{BLOB, 0, 0, STATUS("416 X"), 0}}, COB_UNKNOWN,
+            "*: unexpected status 416"},
+        {"what is not made is asked for once", GET_MANIFEST, {{MANIFEST, 0, 0, STATUS("501 X"), 0}},
+            COB_UNKNOWN, "*: unexpected status 501"},
+        {"gone", GET_MANIFEST, {{MANIFEST, 0, 0, STATUS("410 X"), 0}}, COB_UNKNOWN,
+            "*: unexpected status 410"},
+        {"too many, but for a while", GET_BLOB,
+            {{BLOB, 0, 0, STATUS("429 X"), 0}, {BLOB, 0, 0, STATUS("429 X"), 0},
+                {BLOB, 0, 0, STATUS("429 X"), 0}, {BLOB, 0, 0, OK("26") BODY, 0}},
+            0, 0},
         {"an error without end", GET_MANIFEST,
             {{MANIFEST, 0, 0, "HTTP/1.1 404 X\r\n\r\n", SCRIPT_ENDLESS}}, COB_NOT_FOUND,
             "*: not found"},
@@ -272,6 +298,41 @@ static void test_retry_after_is_obeyed(void)
     g_assert_cmpint(g_get_monotonic_time() - before, >=, G_USEC_PER_SEC);
 }
 
+/* A date, and no more than is allowed in all. */
+static void test_retry_after_date_and_sum(void)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autoptr(GDateTime) then = g_date_time_add_seconds(now, 2);
+    g_autofree char *date = g_date_time_format(then, "%a, %d %b %Y %H:%M:%S GMT");
+    g_autofree char *busy =
+        g_strdup_printf("HTTP/1.1 503 X\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+    static const char one[] = "HTTP/1.1 503 X\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+    const struct scenario dated = {"a date", GET_MANIFEST,
+        {{MANIFEST, 0, 0, busy, 0}, {MANIFEST, 0, 0, OK("26") BODY, 0}}, 0, 0};
+    static const struct scenario sum = {"three seconds of two and a half", GET_MANIFEST,
+        {{MANIFEST, 0, 0, one, 0}, {MANIFEST, 0, 0, one, 0}, {MANIFEST, 0, 0, one, 0}},
+        COB_UNAVAILABLE, "*: status 503"};
+    static const struct scenario odd = {"no time at all", GET_MANIFEST,
+        {{MANIFEST, 0, 0, "HTTP/1.1 503 X\r\nRetry-After: -1e9 soon\r\nContent-Length: 0\r\n\r\n",
+             0},
+            {MANIFEST, 0, 0,
+                "HTTP/1.1 503 X\r\nRetry-After: Mon, 01 Jan 1990 00:00:00 GMT\r\n"
+                "Content-Length: 0\r\n\r\n",
+                0},
+            {MANIFEST, 0, 0, OK("26") BODY, 0}},
+        0, 0};
+    int64_t before = g_get_monotonic_time();
+
+    play(&dated, 0);
+    g_assert_cmpint(g_get_monotonic_time() - before, >=, G_USEC_PER_SEC - 100 * 1000);
+    before = g_get_monotonic_time();
+    play(&sum, 1);
+    g_assert_cmpint(g_get_monotonic_time() - before, >=, 2 * G_USEC_PER_SEC);
+    before = g_get_monotonic_time();
+    play(&odd, 2);
+    g_assert_cmpint(g_get_monotonic_time() - before, <, G_USEC_PER_SEC);
+}
+
 /* Two servers: the first is a mirror of the second. */
 static void play_mirror(const struct script_row *mirror_rows, const struct script_row *origin_rows,
     enum what what, const char *name)
@@ -287,7 +348,7 @@ static void play_mirror(const struct script_row *mirror_rows, const struct scrip
     g_autoptr(GBytes) bytes = NULL;
 
     g_assert_true(g_file_set_contents(path, settings, -1, NULL));
-    g_autoptr(cob_registry) registry = new_registry(path);
+    g_autoptr(cob_registry) registry = new_registry(path, 0);
     script_server_start(mirror, mirror_rows, digest, 0);
     script_server_start(origin, origin_rows, digest, 0);
     CHECK_OK(fetch(registry, what, script_server_port(origin), NULL, &bytes));
@@ -342,7 +403,7 @@ static void test_cancel_is_quick(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(scripts); i++) {
         struct script_server *server = script_server_new();
-        g_autoptr(cob_registry) registry = new_registry("");
+        g_autoptr(cob_registry) registry = new_registry("", 0);
         g_autoptr(cob_cancel) cancel = NULL;
         g_autoptr(GBytes) bytes = NULL;
 
@@ -369,7 +430,7 @@ static void test_error_of_the_sink_is_final(void)
     static const struct script_row rows[] = {{BLOB, 0, 0, OK("26") BODY, 0}, {0}};
     struct script_server *server = script_server_new();
     g_autofree char *digest = cob_digest_of(BODY, strlen(BODY));
-    g_autoptr(cob_registry) registry = new_registry("");
+    g_autoptr(cob_registry) registry = new_registry("", 0);
     g_autoptr(cob_ref) ref = new_ref(script_server_port(server), "");
     struct cob_registry_sink sink = {.write = refuse};
     struct cob_registry_blob blob = {ref, digest, strlen(BODY)};
@@ -394,7 +455,7 @@ static void test_bad_blobs_are_never_asked_for(void)
         {LIE, 0, COB_DATA_LOSS},
         {LIE, UINT64_MAX, COB_EXHAUSTED},
     };
-    g_autoptr(cob_registry) registry = new_registry("");
+    g_autoptr(cob_registry) registry = new_registry("", 0);
     g_autoptr(cob_ref) ref = new_ref(1, "");
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -410,7 +471,7 @@ static void test_nobody_there(void)
 {
     struct script_server *server = script_server_new();
     unsigned port = script_server_port(server);
-    g_autoptr(cob_registry) registry = new_registry("");
+    g_autoptr(cob_registry) registry = new_registry("", 0);
     g_autoptr(GBytes) bytes = NULL;
 
     script_server_start(server, (struct script_row[]){{0}}, "", 0);
@@ -427,6 +488,7 @@ int main(int argc, char **argv)
     g_test_add_func("/registry/manifest-table", test_manifest_table);
     g_test_add_func("/registry/redirect-table", test_redirect_table);
     g_test_add_func("/registry/retry-after-is-obeyed", test_retry_after_is_obeyed);
+    g_test_add_func("/registry/retry-after-date-and-sum", test_retry_after_date_and_sum);
     g_test_add_func("/registry/mirrors-come-first", test_mirrors_come_first);
     g_test_add_func("/registry/cancel-is-quick", test_cancel_is_quick);
     g_test_add_func("/registry/error-of-the-sink-is-final", test_error_of_the_sink_is_final);

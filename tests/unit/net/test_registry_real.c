@@ -64,6 +64,7 @@ static const char script[] =
     "json.dump({'schemaVersion': 2, 'manifests': [top]}, open('img/index.json', 'w'))\n"
     "json.dump({'imageLayoutVersion': '1.0.0'}, open('img/oci-layout', 'w'))\n"
     "EOF\n"
+    "flags=--dest-cert-dir=certs.d/$REGISTRY; [ \"$1\" != plain ] || "
     "flags=--dest-tls-verify=false; [ \"$1\" != auth ] || flags=\"$flags --dest-creds "
     "tester:secret\"\n"
     "skopeo copy -q --all $flags oci:img:latest docker://$REGISTRY/team/app:v1 >skopeo.log 2>&1 "
@@ -238,6 +239,27 @@ static void test_tls_is_checked_and_never_left(void)
     fixture_done(&f);
 }
 
+/* As docker has it: client.cert and client.key beside the CA. */
+static void test_certificate_of_the_client(void)
+{
+    struct fixture f;
+    struct cob_registry_image *image = NULL;
+
+    if (!can_run())
+        return;
+    fixture_init(&f, "mutual");
+    use_registry(&f, true, false);
+    check_image(&f, "x86_64", "amd64");
+    g_autofree char *cert = g_build_filename(f.scratch, "certs.d", f.host, "client.cert", NULL);
+    g_assert_cmpint(unlink(cert), ==, 0);
+    use_registry(&f, true, false);
+    CHECK_ERROR(resolve(&f, "/team/app:v1", "x86_64", &image), COB_DENIED,
+        "localhost:*/team/app:v1: localhost:*: it asks for a client certificate that it trusts; "
+        "put "
+        "it and its key into /etc/docker/certs.d/localhost:*/ as client.cert and client.key");
+    fixture_done(&f);
+}
+
 static void test_login(void)
 {
     struct fixture f;
@@ -262,6 +284,7 @@ int main(int argc, char **argv)
     g_test_add_func("/registry-real/tls-with-a-ca-of-its-own", test_tls_with_a_ca_of_its_own);
     g_test_add_func(
         "/registry-real/tls-is-checked-and-never-left", test_tls_is_checked_and_never_left);
+    g_test_add_func("/registry-real/certificate-of-the-client", test_certificate_of_the_client);
     g_test_add_func("/registry-real/login", test_login);
     g_test_add_func("/registry-real/many-at-once", test_many_at_once);
     return g_test_run();

@@ -140,6 +140,19 @@ static void test_certificate_folder(void)
     fixture_done(&f);
 }
 
+static void test_certificate_without_its_key(void)
+{
+    const struct server_config *server = NULL;
+    struct fixture f;
+
+    fixture_init(&f, NULL);
+    put(&f, "client.cert", "");
+    put(&f, "other.key", "");
+    CHECK_ERROR(registry_servers_get(f.table, "reg.example:5000", &server), COB_NOT_FOUND,
+        "settings of registry reg.example:5000: */client.cert has no key */client.key beside it");
+    fixture_done(&f);
+}
+
 /* A name from a URL must not become a path out of the folder. */
 static void test_names_stay_in_the_folder(void)
 {
@@ -163,6 +176,7 @@ int main(int argc, char **argv)
     g_test_add_func("/server/base-table", test_base_table);
     g_test_add_func("/server/bad-settings-table", test_bad_settings_table);
     g_test_add_func("/server/certificate-folder", test_certificate_folder);
+    g_test_add_func("/server/certificate-without-its-key", test_certificate_without_its_key);
     g_test_add_func("/server/names-stay-in-the-folder", test_names_stay_in_the_folder);
     return g_test_run();
 }

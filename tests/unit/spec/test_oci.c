@@ -10,6 +10,8 @@
 #define DESC "{\"mediaType\":\"x\",\"digest\":\"" SHA "\",\"size\":7}"
 #define CONFIG "\"config\":" DESC
 #define MANIFEST "{\"schemaVersion\":2," CONFIG ",\"layers\":[" DESC "]}"
+#define TYPED                                                                                      \
+    "{\"schemaVersion\":2,\"mediaType\":\"" COB_OCI_TYPE_MANIFEST "\"," CONFIG ",\"layers\":[]}"
 #define INDEX "{\"schemaVersion\":2,\"manifests\":[" DESC "]}"
 
 static GBytes *bytes_of(const char *text)
@@ -27,7 +29,15 @@ static const struct {
     {INDEX, NULL, COB_OCI_INDEX, NULL},
     {MANIFEST, COB_DOCKER_TYPE_MANIFEST, COB_OCI_MANIFEST, NULL},
     {MANIFEST, COB_OCI_TYPE_MANIFEST "; charset=utf-8", COB_OCI_MANIFEST, NULL},
-    {MANIFEST, "application/json", COB_OCI_MANIFEST, NULL},
+    {TYPED, "application/json", COB_OCI_MANIFEST, NULL},
+    {TYPED, "", COB_OCI_MANIFEST, NULL},
+    {TYPED, COB_OCI_TYPE_MANIFEST ";x", COB_OCI_MANIFEST, NULL},
+    {MANIFEST, "application/json", COB_OCI_OTHER, "*neither its mediaType nor its Content-Type*"},
+    {MANIFEST, "text/plain; charset=utf-8", COB_OCI_OTHER, "*neither its mediaType nor*"},
+    {INDEX, "", COB_OCI_OTHER, "*neither its mediaType nor its Content-Type says what it is"},
+    {TYPED, COB_DOCKER_TYPE_MANIFEST, COB_OCI_OTHER,
+        "*its mediaType is " COB_OCI_TYPE_MANIFEST
+        ", and its Content-Type " COB_DOCKER_TYPE_MANIFEST},
     {INDEX, COB_DOCKER_TYPE_INDEX, COB_OCI_INDEX, NULL},
     {MANIFEST, COB_OCI_TYPE_INDEX, COB_OCI_OTHER, "*Content-Type is *index*a manifest's"},
     {INDEX, COB_OCI_TYPE_MANIFEST, COB_OCI_OTHER, "*Content-Type is *manifest*an index's"},
