@@ -183,14 +183,16 @@ static struct cob_error *take_scp(struct cob_gitref *ref, const char *text)
  * spec: BuildKit util/sshutil/scpurl.go. */
 static bool is_scp(const char *text)
 {
-    static const char user[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    size_t n_user = strspn(text, user);
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    size_t n_user = strspn(text, letters);
     const char *host = text + n_user + 1;
 
     if (n_user == 0 || text[n_user] != '@')
         return false;
-    size_t n_host = strcspn(host, ":/");
-    return n_host > 0 && host[n_host] == ':';
+    while (*host && (strchr(letters, *host) || *host == '.'))
+        host++;
+    return *host == ':' && host > text + n_user + 1;
 }
 
 /* What a text could be, by its beginning. */

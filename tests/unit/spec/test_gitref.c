@@ -35,6 +35,8 @@ static void test_table(void)
         {".git", NULL},
         {"custom.example/a.git", NULL},
         {"dir/git@x:y", NULL},
+        {"git@h?x:y", NULL},
+        {"git@h#x:y", NULL},
         {"file:///srv/a.git", NULL},
         {"ext::sh -c id", NULL},
         {H, H "||||"},
