@@ -4,6 +4,7 @@
  *
  *     capabilities   docker's fourteen, bounding = effective = permitted; none inheritable
  *     seccomp        seccomp_table.c
+ *     /              without devices, whatever the image has
  *     /proc /dev     the runtime's, fresh; /sys and cgroups read-only
  *     masked paths   BuildKit's and podman's together
  *     limits         1024 (soft) open files, no core dumps
@@ -91,12 +92,16 @@ static json_t *user(const struct step *step)
         (json_int_t)identity->gid, "additionalGids", groups);
 }
 
-/* A hard limit can be raised by a privileged process only: stay at ours. */
+/* A hard limit can be raised by a privileged process only: where we may raise ours, the runtime may
+ * raise the step's. */
 static json_t *rlimits(void)
 {
     struct rlimit files = {.rlim_cur = OPEN_FILES_SOFT, .rlim_max = OPEN_FILES_SOFT};
 
     getrlimit(RLIMIT_NOFILE, &files);
+    struct rlimit more = {.rlim_cur = files.rlim_cur, .rlim_max = OPEN_FILES_HARD};
+    if (files.rlim_max < OPEN_FILES_HARD && setrlimit(RLIMIT_NOFILE, &more) == 0)
+        files = more;
     json_int_t hard = (json_int_t)MIN(files.rlim_max, OPEN_FILES_HARD);
     return json_pack("[{s:s, s:I, s:I}, {s:s, s:i, s:i}]", "type", "RLIMIT_NOFILE", "hard", hard,
         "soft", MIN(hard, (json_int_t)OPEN_FILES_SOFT), "type", "RLIMIT_CORE", "hard", 0, "soft",
@@ -145,10 +150,21 @@ static bool is_wanted(const struct step *step, const struct own_mount *mount)
     return true;
 }
 
+/* The root is mounted without devices already, but runtimes forget that: crun when it binds the
+ * root once more, both when they are to make it read-only. Said again, as a mount of its own. crun
+ * takes "/." for the root, not "/". */
+static json_t *root_flags(const struct step *step)
+{
+    return json_pack("{s:s, s:s, s:s, s:[s, s, s, s]}", "destination", "/.", "type", "bind",
+        "source", "/", "options", "bind", "remount", "nodev",
+        step->request->is_root_readonly ? "ro" : "rw");
+}
+
 static json_t *mounts(const struct step *step)
 {
     json_t *array = json_array();
 
+    json_array_append_new(array, root_flags(step));
     for (size_t i = 0; i < G_N_ELEMENTS(own_mounts); i++) {
         g_auto(GStrv) options = g_strsplit(own_mounts[i].options, ",", -1);
 
@@ -248,9 +264,8 @@ json_t *bundle_config(const struct step *step, const char *cgroups_path)
     const char *hostname = step->request->hostname;
 
     /* crun takes this in place of linux.seccomp, which says the same and is there for the rest. */
-    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s, s:b}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
+    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
         "annotations", "run.oci.seccomp_bpf_data", cob_seccomp_program, "process", process(step),
-        "root", "path", "rootfs", "readonly", (int)step->request->is_root_readonly, "hostname",
-        outside_text(hostname ? hostname : "buildkitsandbox"), "mounts", mounts(step), "linux",
-        linux_part(step, cgroups_path));
+        "root", "path", "rootfs", "hostname", outside_text(hostname ? hostname : "buildkitsandbox"),
+        "mounts", mounts(step), "linux", linux_part(step, cgroups_path));
 }

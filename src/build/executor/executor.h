@@ -113,13 +113,25 @@ struct cob_executor_request {
     int resize_fd; /* 0: none. An eventfd: stdin_fd's terminal has changed its size */
 };
 
+/* Did the kernel end a process of the step for want of memory? */
+enum cob_executor_oom {
+    COB_EXECUTOR_OOM_NONE = 0,
+    COB_EXECUTOR_OOM_LIKELY,  /* one of the machine's, while the step ran that then was killed */
+    COB_EXECUTOR_OOM_CERTAIN, /* one of the step's: its cgroup has counted it */
+};
+
+struct cob_executor_outcome {
+    int exit_code; /* 0..255; 128 + the signal that ended it */
+    enum cob_executor_oom oom;
+};
+
 /*
  * Run a process to its end; nothing of it is left then, whatever became of it.
  *
- * ret_exit_code:  0..255; 128 + the signal that ended it.
  * errors:         COB_CANCELLED; COB_INVALID: user, mounts or cwd that cannot be had in this root;
  *                 COB_NOT_FOUND: args[0] is not in it; COB_PRECONDITION: something must be
  *                 installed or allowed, the text says what.
  */
 COB_RESULT struct cob_error *cob_executor_run(struct cob_executor *executor,
-    const struct cob_executor_request *request, struct cob_cancel *cancel, int *ret_exit_code);
+    const struct cob_executor_request *request, struct cob_cancel *cancel,
+    struct cob_executor_outcome *ret_outcome);

@@ -62,7 +62,7 @@ struct step {
     int netns_fd;           /* borrowed from the network; -1 */
     const char *nameserver; /* borrowed */
     struct cob_error *err;
-    int exit_code;
+    struct cob_executor_outcome outcome;
 };
 
 /* stepmounts.c */
@@ -89,7 +89,9 @@ COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups 
 const char *cgroups_path(const struct step_cgroups *cgroups);
 /* Are devices filtered already, which a runtime would need a cgroup for? */
 bool cgroups_filter_devices(const struct step_cgroups *cgroups);
-const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
+const int *cgroups_join_fds(const struct step_cgroups *cgroups); /* -1 terminated: write "0" */
+/* Did memory run out? To be asked when the step has ended. */
+enum cob_executor_oom cgroups_oom(const struct step_cgroups *cgroups, int exit_code);
 void cgroups_remove(struct step_cgroups *cgroups);
 
 /* stepnet.c */

@@ -90,6 +90,29 @@ static bool is_valid_exit(const Pb__Meta *meta, int exit_code)
     return false;
 }
 
+/* Memory that ran out comes first, and in BuildKit's words: the exit code does not tell. */
+static struct cob_error *explain_exit(
+    const Pb__Meta *meta, const struct cob_executor_outcome *outcome)
+{
+    g_autofree char *command = command_text(meta);
+    const char *why = "";
+
+    switch (outcome->oom) {
+    case COB_EXECUTOR_OOM_NONE:
+        break;
+    case COB_EXECUTOR_OOM_LIKELY:
+        why = "cannot allocate memory, it seems: the machine ran out of it meanwhile, and the "
+              "kernel ended a process: ";
+        break;
+    case COB_EXECUTOR_OOM_CERTAIN:
+        why = "cannot allocate memory: it ran out, and the kernel ended a process of the step: ";
+        break;
+    }
+    return cob_fail(outcome->oom == COB_EXECUTOR_OOM_NONE ? COB_UNKNOWN : COB_EXHAUSTED,
+        "process \"%s\" did not complete successfully: %sexit code: %d", command, why,
+        outcome->exit_code);
+}
+
 static const Pb__Mount *root_mount(const Pb__ExecOp *exec)
 {
     for (size_t i = 0; i < exec->n_mounts; i++) {
@@ -118,7 +141,7 @@ static struct cob_error *execute(
     g_autoptr(GPtrArray) env = step_env(meta, mounts);
     g_autoptr(GArray) hosts = extra_hosts(meta);
     g_autoptr(GPtrArray) args = g_ptr_array_new();
-    int exit_code = 0;
+    struct cob_executor_outcome outcome = {0};
     struct cob_executor_request request = {
         .root_fd = root_fd,
         .is_root_readonly = root_mount(run->vertex->op->exec)->readonly,
@@ -139,12 +162,8 @@ static struct cob_error *execute(
         g_ptr_array_add(args, meta->args[i]);
     g_ptr_array_add(args, NULL);
     request.args = (const char *const *)args->pdata;
-    COB_TRY(cob_executor_run(run->ops->config.executor, &request, run->cancel, &exit_code));
-    if (is_valid_exit(meta, exit_code))
-        return NULL;
-    g_autofree char *command = command_text(meta);
-    return cob_fail(COB_UNKNOWN, "process \"%s\" did not complete successfully: exit code: %d",
-        command, exit_code);
+    COB_TRY(cob_executor_run(run->ops->config.executor, &request, run->cancel, &outcome));
+    return is_valid_exit(meta, outcome.exit_code) ? NULL : explain_exit(meta, &outcome);
 }
 
 /* Mount the root, with all that the step wants in it, and run. Afterwards nothing is mounted. */

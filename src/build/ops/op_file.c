@@ -223,9 +223,16 @@ static struct cob_error *copy_up(int path_fd, const char *path)
 {
     struct stat st;
 
-    if (fstat(path_fd, &st) < 0 || fchownat(path_fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0)
-        return cob_fail_errno(errno, "change %s", path);
-    return NULL;
+    if (fstat(path_fd, &st) < 0)
+        return cob_fail_errno(errno, "stat %s", path);
+    if (fchownat(path_fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) == 0)
+        return NULL;
+    if (errno == EPERM || errno == EOVERFLOW)
+        return cob_fail_errno(errno,
+            "bring %s into the new layer: it belongs to an id that whoever runs cob has not: add "
+            "it to /etc/subuid and /etc/subgid",
+            path);
+    return cob_fail_errno(errno, "bring %s into the new layer", path);
 }
 
 /* spec: fsutil copy/copy.go, prepareTargetDir: a file goes into a directory that is there, and so
@@ -251,7 +258,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
     COB_TRY(cob_ops_owner(
         copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
     COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir), "%s", copy->dest));
-    COB_TRY(copy_up(fd, copy->dest));
+    COB_TRY(copy_up(fd, plan->dir));
     if (!plan->is_dir)
         plan->name = g_steal_pointer(&name);
     return NULL;

@@ -208,6 +208,7 @@ static void add_path(struct copy_job *copy, struct cob_llb_ref from, const char 
     enum dockerfile_choice unpack = copy->files->unpack;
     struct cob_llb_action action = new_action(copy, from);
 
+    dockerfile_lint_copy(copy->job, source);
     action.flags |=
         COB_LLB_FOLLOW_LINKS | COB_LLB_CONTENTS_ONLY | COB_LLB_WILDCARD | COB_LLB_ALLOW_NOTHING;
     if (unpack == DOCKERFILE_YES || (is_add && unpack == DOCKERFILE_UNSAID))
@@ -268,6 +269,7 @@ static struct cob_error *add_document(
         .env = dockerfile_vars_env(copy->job->build->vars),
         .escape = '\\',
         .flags = DOCKERFILE_EXPAND_NO_QUOTES,
+        .unmatched = dockerfile_lint_names(copy->job),
         .max_bytes = COB_LIMIT_DOCKERFILE_BYTES,
     };
     g_autofree char *text = dockerfile_heredoc_text(heredoc);
@@ -408,6 +410,7 @@ struct cob_error *dockerfile_convert_workdir(struct dockerfile_job *job)
     g_autofree char *path = NULL;
 
     COB_TRY(dockerfile_job_expand(job, g_ptr_array_index(job->instruction->words, 0), &path));
+    dockerfile_lint_workdir(job, path);
     char *dir = dockerfile_join_path(
         is_set(config->working_dir) ? config->working_dir : "/", path, /* keeps_slash= */ false);
     g_free(config->working_dir);

@@ -199,6 +199,7 @@ struct cob_error *dockerfile_convert_mounts(
     struct dockerfile_expander expander = {
         .env = dockerfile_vars_env(job->build->vars),
         .escape = job->convert->plan->dockerfile->escape,
+        .unmatched = dockerfile_lint_names(job),
     };
     const GPtrArray *written = job->instruction->run.mounts;
     g_autoptr(GArray) mounts = g_array_new(FALSE, TRUE, sizeof(struct cob_llb_mount));
@@ -212,7 +213,9 @@ struct cob_error *dockerfile_convert_mounts(
         g_autoptr(dockerfile_mount) mount = NULL;
         struct cob_llb_mount out = {0};
 
+        dockerfile_lint_mount(job, text->text);
         COB_TRY(dockerfile_mount_parse(text->text, &expander, &mount));
+        dockerfile_found_mount(job, mount);
         struct mount_job one = {job, arena, mount, g_ptr_array_index(job->step->sources, i), &out};
         COB_TRY(convert_mount(&one, masked));
         g_array_append_val(mounts, out);
