@@ -2,10 +2,11 @@
 /*
  * Programs of another platform: how this machine runs them.
  *
- *     the processor or the kernel's binfmt_misc runs them (flag F)   nothing is to be done
- *     qemu-<arch>-static is on PATH, Linux >= 6.7                    a user namespace of cob's own, whose
- *                                                                    binfmt_misc knows the emulator
- *     neither                                                        an error that says what to install
+ *     the processor runs them, or binfmt_misc has     nothing is to be done
+ *     an emulator that is loaded already (flag F)
+ *     qemu-<arch>-static is on PATH, Linux >= 6.7     they get a user namespace of cob's own, whose
+ *                                                     binfmt_misc knows the emulator
+ *     neither                                         an error that says what to install
  *
  * Which it is, is found by trying: a program of a few instructions that ends at once, in a root of
  * its own, where an emulator that is not loaded beforehand would not be found. The machine's own

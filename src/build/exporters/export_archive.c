@@ -3,8 +3,8 @@
  * oci and docker: an image with its blobs as one archive, or as a folder.
  *
  *     oci-layout               {"imageLayoutVersion":"1.0.0"}
- *     index.json               a manifest for each name, with the name in its annotations; of several
- *                              platforms, the index of their manifests in its place
+ *     index.json               a manifest for each name, with the name in its annotations; for
+ *                              several platforms, the index of their manifests in its place
  *     blobs/sha256/<hex>       manifest, config, layers
  *     manifest.json            docker only: config, layers and names, by path
  *
