@@ -45,6 +45,8 @@ teardown() { cob_teardown; }
         'containerimage.config.digest containerimage.config.digest/linux/amd64 containerimage.config.digest/linux/arm/v7 containerimage.digest image.name' 'keys'
     first=$(jq -r '."containerimage.config.digest/linux/amd64"' "$T/metadata")
     [ "$(uname -m)" != x86_64 ] || expect_equal "$(cat "$T/id")" "$first" '--iidfile'
+    run "$COB" images --format '{{.Platform}}'
+    expect_equal "$(sort <<<"$output")" $'linux/amd64\nlinux/arm/v7' 'platforms'
     build_ok --platform linux/amd64,linux/arm/v7 -t two .
     run "$COB" images -q
     expect_equal "$(wc -l <<<"$output")" 2 'rows after another build'
