@@ -52,6 +52,19 @@ teardown() { cob_teardown; }
     expect_equal "$(wc -l <<<"$output")" 2 'rows after another build'
 }
 
+@test "platforms: rmi takes one by its id, and all by their name" {
+    build_ok --platform linux/amd64,linux/arm64 -t two --metadata-file "$T/metadata" .
+    run "$COB" rmi "$(jq -r '."containerimage.config.digest/linux/arm64"' "$T/metadata")"
+    expect_status 0
+    run "$COB" images --format '{{.Repository}} {{.Platform}}'
+    expect_exact 'two linux/amd64'
+    build_ok --platform linux/amd64,linux/arm64 -t two .
+    run "$COB" rmi two
+    expect_exact 'Untagged: two:latest'
+    run "$COB" images -q
+    expect_exact ''
+}
+
 @test "platforms: an OCI layout has an index with a manifest each" {
     local dir=$T/oci index
     mkdir "$dir"
