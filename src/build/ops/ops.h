@@ -17,6 +17,7 @@
 #include "build/executor/executor.h"
 #include "build/images/images.h"
 #include "build/solver/solver.h"
+#include "build/sshagent/sshagent.h"
 #include "disk/cachemount/cachemount.h"
 #include "disk/snapshot/snapshot.h"
 
@@ -32,6 +33,10 @@ struct cob_ops_client {
 
     /* ret_secret: the caller's; NULL when there is no such secret. */
     struct cob_error *(*get_secret)(void *arg, const char *id, GBytes **ret_secret);
+
+    /* The ssh agent of an id, borrowed until the ops are freed; NULL: there is none. The function
+     * may be NULL: there are none at all. */
+    struct cob_sshagent *(*find_ssh)(void *arg, const char *id);
 };
 
 /* All borrowed until cob_ops_free(). */

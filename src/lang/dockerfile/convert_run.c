@@ -174,6 +174,12 @@ static struct cob_error *add_exec(
         .hosts = request->extra_hosts,
         .proxies = find_proxies(request, proxies) ? proxies : NULL,
         .network = network_of(strcmp(network, "default") == 0 ? request->network : network),
+        .security = strcmp(job->instruction->run.security, "insecure") == 0
+                        ? PB__SECURITY_MODE__INSECURE
+                        : PB__SECURITY_MODE__SANDBOX,
+        .cgroup_parent = request->cgroup_parent,
+        .ulimits = request->ulimits,
+        .n_ulimits = request->n_ulimits,
         .mounts = (const struct cob_llb_mount *)(const void *)mounts->data,
         .n_mounts = mounts->len,
         .platform = &platform,
@@ -188,11 +194,14 @@ static struct cob_error *add_exec(
 
 static struct cob_error *check_supported(const struct dockerfile_instruction *instruction)
 {
-    if (strcmp(instruction->run.security, "sandbox") != 0)
-        return cob_fail(
-            COB_UNIMPLEMENTED, "RUN --security=%s is not supported yet", instruction->run.security);
-    if (instruction->run.devices->len > 0)
-        return cob_fail(COB_UNIMPLEMENTED, "RUN --device is not supported yet");
+    for (guint i = 0; i < instruction->run.devices->len; i++) {
+        const struct dockerfile_device *device = g_ptr_array_index(instruction->run.devices, i);
+
+        if (device->is_required)
+            return cob_fail(COB_UNIMPLEMENTED,
+                "required device \"%s\" is not registered: CDI devices are not supported",
+                device->name ? device->name : "");
+    }
     for (guint i = 0; i < instruction->heredocs->len; i++) {
         const struct dockerfile_heredoc *heredoc = g_ptr_array_index(instruction->heredocs, i);
 

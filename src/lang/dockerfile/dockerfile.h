@@ -21,6 +21,7 @@
 #include "util/error.h"
 
 struct cob_llb_definition; /* lang/llb/llb.h */
+struct cob_llb_ulimit;
 
 /* A parsed Dockerfile. One owner; cob_dockerfile_free() frees all that hangs below it. */
 struct cob_dockerfile;
@@ -66,6 +67,10 @@ struct cob_dockerfile_request {
     bool is_no_cache;            /* for every stage */
     const char *const *no_cache_stages; /* NULL-terminated; NULL: none */
     const char *network;                /* "default", "none", "host"; NULL: default */
+    int64_t shm_size_bytes;             /* of /dev/shm; 0: the executor's */
+    const char *cgroup_parent;          /* NULL: the executor's */
+    const struct cob_llb_ulimit *ulimits;
+    size_t n_ulimits;
     const char *hostname;               /* NULL: the executor's */
     const char *cache_mount_namespace;  /* before the "/" of every cache mount's id; NULL: "" */
     const char *const
