@@ -45,7 +45,9 @@ struct cob_event_log {
 /* Something to mend that does not stop the build. */
 struct cob_event_warning {
     const char *vertex;       /* NULL: the build as a whole */
-    const char *text;         /* one line */
+    const char *text;         /* one line, with its place where that matters */
+    const char *detail;       /* more of it; NULL: nothing */
+    const char *url;          /* where to read on; NULL: nowhere */
     struct cob_srcfile *file; /* NULL: no place */
     struct cob_range range;
 };

@@ -21,6 +21,22 @@ struct cob_error {
     struct cob_range range;
 };
 
+/* A final newline makes one more, empty, line: that is how BuildKit counts. */
+static GArray *find_lines(GBytes *data)
+{
+    GArray *starts = g_array_new(FALSE, FALSE, sizeof(size_t));
+    size_t len, start = 0;
+    const char *text = g_bytes_get_data(data, &len);
+    const char *newline;
+
+    g_array_append_val(starts, start);
+    while (start < len && (newline = memchr(text + start, '\n', len - start))) {
+        start = (size_t)(newline - text) + 1;
+        g_array_append_val(starts, start);
+    }
+    return starts;
+}
+
 struct cob_srcfile *cob_srcfile_new(const char *name, GBytes *data)
 {
     struct cob_srcfile *file = g_new(struct cob_srcfile, 1);
@@ -29,6 +45,7 @@ struct cob_srcfile *cob_srcfile_new(const char *name, GBytes *data)
         .refs = 1,
         .name = g_strdup(name),
         .data = g_bytes_ref(data),
+        .starts = find_lines(data),
     };
     return file;
 }
@@ -45,6 +62,7 @@ void cob_srcfile_unref(struct cob_srcfile *file)
         return;
     g_free(file->name);
     g_bytes_unref(file->data);
+    g_array_unref(file->starts);
     g_free(file);
 }
 
@@ -139,22 +157,17 @@ int cob_error_errno(const struct cob_error *err)
     return err->errnum;
 }
 
+struct cob_range cob_error_range(const struct cob_error *err)
+{
+    return err->file ? err->range : (struct cob_range){0};
+}
+
 /* The bytes of a file; "", not NULL, when it is empty. */
 static const char *data_of(const struct cob_srcfile *file, size_t *ret_len)
 {
     const char *data = g_bytes_get_data(file->data, ret_len);
 
     return data ? data : "";
-}
-
-/* A final newline makes one more, empty, line: that is how BuildKit counts. */
-static int32_t count_lines(const char *data, size_t len)
-{
-    int32_t n = 1;
-
-    for (size_t i = 0; i < len; i++)
-        n += data[i] == '\n';
-    return n;
 }
 
 /* Widen a range by lines of context, above and below in turn. Every round costs one line besides
@@ -181,31 +194,26 @@ static void append_lines(
     GString *out, const struct cob_srcfile *file, struct cob_range shown, struct cob_range marked)
 {
     size_t len;
-    const char *at = data_of(file, &len);
-    const char *end = at + len;
+    const char *data = data_of(file, &len);
 
-    for (int32_t line = 1; line <= shown.last_line; line++) {
-        const char *eol = memchr(at, '\n', end - at);
-        const char *stop = eol ? eol : end;
+    for (int32_t line = shown.first_line; line <= shown.last_line; line++) {
+        const char *at = data + g_array_index(file->starts, size_t, line - 1);
+        const char *eol = memchr(at, '\n', (size_t)(data + len - at));
+        const char *stop = eol ? eol : data + len;
+        bool is_marked = line >= marked.first_line && line <= marked.last_line;
+        bool is_crlf = stop > at && stop[-1] == '\r';
 
-        if (line >= shown.first_line) {
-            bool is_marked = line >= marked.first_line && line <= marked.last_line;
-            bool is_crlf = stop > at && stop[-1] == '\r';
-
-            g_string_append_printf(out, " %3d | %s ", line, is_marked ? ">>>" : "   ");
-            cob_text_append_visible(out, at, stop - at - is_crlf);
-            g_string_append_c(out, '\n');
-        }
-        at = eol ? eol + 1 : end;
+        g_string_append_printf(out, " %3d | %s ", line, is_marked ? ">>>" : "   ");
+        cob_text_append_visible(out, at, stop - at - is_crlf);
+        g_string_append_c(out, '\n');
     }
 }
 
-static void append_excerpt(GString *out, const struct cob_srcfile *file, struct cob_range range)
+void cob_srcfile_append_excerpt(
+    GString *out, const struct cob_srcfile *file, struct cob_range range)
 {
     static const char rule[] = "--------------------\n";
-    size_t len;
-    const char *data = data_of(file, &len);
-    int32_t n_lines = count_lines(data, len);
+    int32_t n_lines = (int32_t)file->starts->len;
 
     if (range.first_line < 1 || range.first_line > n_lines)
         return;
@@ -240,7 +248,7 @@ char *cob_error_text(const struct cob_error *err)
     GString *out = g_string_new(NULL);
 
     if (err->file)
-        append_excerpt(out, err->file, err->range);
+        cob_srcfile_append_excerpt(out, err->file, err->range);
     g_string_append(out, "ERROR: ");
     append_message(out, err);
     g_string_append_c(out, '\n');

@@ -190,11 +190,12 @@ static struct cob_error *copy_by_hand(int src_fd, int dst_fd, uint64_t len)
     return NULL;
 }
 
-/* Files that the kernel cannot copy by itself: between file systems before 5.19, in FUSE, ... */
+/* Files that the kernel cannot copy by itself: between file systems before 5.19, in FUSE, behind a
+ * filter of system calls, ... */
 static bool is_refusal(int errnum)
 {
     return errnum == EXDEV || errnum == EINVAL || errnum == EOPNOTSUPP || errnum == ENOSYS ||
-           errnum == EBADF || errnum == ETXTBSY;
+           errnum == EPERM || errnum == EBADF || errnum == ETXTBSY;
 }
 
 struct cob_error *cob_fs_copy_bytes(int src_fd, int dst_fd, uint64_t len)

@@ -16,6 +16,7 @@
 #define COB_LIMIT_EXPAND_DEPTH 64          /* ${a:-${b:-...}} */
 #define COB_LIMIT_IGNORE_BYTES (16 * COB_MIB)
 #define COB_LIMIT_IGNORE_PATTERNS 100000
+#define COB_LIMIT_LINT_WARNINGS 1000 /* of one Dockerfile */
 #define COB_LIMIT_LLB_OPS 1000000
 #define COB_LIMIT_LLB_OP_BYTES (16 * COB_MIB)
 
@@ -38,9 +39,11 @@
 #define COB_LIMIT_PATH_BYTES 4096
 #define COB_LIMIT_NAME_BYTES 255
 #define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
+#define COB_LIMIT_LAYER_RECORD_BYTES (2 * COB_MIB) /* beside a snapshot */
+#define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
 
 /* build/: what a step or an image makes us read */
-#define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */
+#define COB_LIMIT_SECRET_BYTES (500 * 1000)      /* as in BuildKit's session/secrets */
 #define COB_LIMIT_SSH_KEY_BYTES (100 * COB_KIB)  /* as in BuildKit's sshprovider */
 #define COB_LIMIT_SSHAGENT_BYTES (256 * COB_KIB) /* of a message, as OpenSSH has it */
 #define COB_LIMIT_PASSWD_BYTES (10 * COB_MIB)
@@ -51,3 +54,9 @@
 #define COB_LIMIT_HTTP_REDIRECTS 10
 #define COB_LIMIT_ERROR_BODY_BYTES (64 * COB_KIB)
 #define COB_LIMIT_TOKEN_BYTES (1 * COB_MIB)
+#define COB_LIMIT_DOWNLOAD_BYTES (32 * COB_GIB)   /* one file by URL */
+#define COB_LIMIT_GIT_OUTPUT_BYTES (64 * COB_MIB) /* what one run of git prints */
+#define COB_LIMIT_GIT_FILE_BYTES (32 * COB_GIB)   /* one file that git writes */
+#define COB_LIMIT_GIT_MEMORY_BYTES (8 * COB_GIB)  /* one run of git */
+#define COB_LIMIT_SUBMODULES 1000                 /* of one commit */
+#define COB_LIMIT_SUBMODULE_DEPTH 16              /* of submodules in submodules */

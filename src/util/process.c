@@ -181,10 +181,12 @@ int cob_process_fd(const struct cob_process *process)
     return process->fd;
 }
 
+/* Without pidfd_send_signal (a filter around cob) by number: it is ours until it was waited for. */
 void cob_process_kill(const struct cob_process *process, int signum)
 {
-    if (process->fd >= 0)
-        syscall(SYS_pidfd_send_signal, process->fd, signum, NULL, 0);
+    if (process->fd >= 0 && syscall(SYS_pidfd_send_signal, process->fd, signum, NULL, 0) < 0 &&
+        errno != ESRCH)
+        kill(process->pid, signum);
 }
 
 /* The child has ended, or will at once. */

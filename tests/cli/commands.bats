@@ -12,7 +12,7 @@ teardown() { cob_teardown; }
         # shellcheck disable=SC2086
         run "$COB" $words
         expect_status 0
-        expect_output 'Usage:  cob COMMAND' build pull run images rmi du version
+        expect_output 'Usage:  cob [OPTIONS] COMMAND' build pull run images rmi du version
     done
 }
 
@@ -57,7 +57,7 @@ teardown() { cob_teardown; }
 
 @test "cli: flags of docker build that are not there yet say so" {
     local flag
-    for flag in --push --check --ssh=default --cache-to=x; do
+    for flag in --push --ssh=default --cache-to=x; do
         run "$COB" build "$flag" .
         expect_status 1
         expect_output "${flag%%=*} is not carried out yet"

@@ -10,7 +10,7 @@ teardown() { cob_teardown; }
 @test "no command: the list of commands, on standard output" {
     run --separate-stderr "$COB"
     expect_status 0
-    expect_output 'Usage:  cob COMMAND' 'build        Build an image from a Dockerfile'
+    expect_output 'Usage:  cob [OPTIONS] COMMAND' 'build        Build an image from a Dockerfile'
     expect_equal "$stderr" ''
 }
 

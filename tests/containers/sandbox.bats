@@ -66,7 +66,7 @@ done'
 @test "sandbox: the image's links do not lead to the host" {
     mkdir "$T/canary" && echo untouched >"$T/canary/f"
     local link
-    for link in etc/resolv.conf etc/hosts etc dev proc sys tmp run; do
+    for link in etc/resolv.conf etc/hosts etc dev proc sys tmp run dev/null dev/pts dev/shm proc/self proc/sys sys/fs; do
         rm -rf root && mkdir -p "root/$(dirname "$link")"
         ln -s "$T/canary" "root/$link"
         tar -cf root.tar -C root .
@@ -83,18 +83,199 @@ done'
     printf 'FROM busybox\nRUN ln -s %s/canary /w\nWORKDIR /w/x\nUSER 1000\nWORKDIR /w/y\nRUN pwd\n' "$T" >Dockerfile
     build .
     expect_equal "$(ls "$T/canary")" '' 'the canary'
-    printf 'FROM busybox\nWORKDIR /proc/self/fd/5\nRUN ls\n' >Dockerfile
+}
+
+@test "sandbox: a WORKDIR among the descriptors of the runtime is refused" {
+    local dir
+    for dir in $(seq -f '/proc/self/fd/%g' 0 24) /proc/self/cwd/.. /proc/1/root /proc/thread-self/fd/7 /fds/7; do
+        printf 'FROM busybox\nRUN ln -s /proc/self/fd /fds\nWORKDIR %s\nRUN ls -la . ..; cat cob.db\n' "$dir" >Dockerfile
+        build_fails .
+        expect_output 'belongs to the sandbox'
+        refuse_output cob.db-wal SQLite
+    done
+}
+
+@test "sandbox: files of an image where others are expected do not block, and lead nowhere" {
+    local what
+    for what in 'mkfifo /x/etc/hosts' 'mkfifo /x/etc/resolv.conf' 'ln -s /proc/sys/kernel/core_pattern /x/dev/null' \
+        'ln -s /proc/self/fd/0 /x/etc/hosts' 'ln -s /dev/stdin /x/etc/resolv.conf' 'ln -s /proc/1/environ /x/etc/hosts' \
+        'mkdir /x/etc/hosts' 'mkfifo /x/etc/group' 'ln -s hosts /x/etc/hosts'; do
+        printf 'FROM busybox AS b\nRUN mkdir -p /x/etc /x/dev && %s\nFROM scratch\nCOPY --from=b /bin /bin\nCOPY --from=b /x /\nRUN echo x >/dev/null; cat /etc/hosts </dev/null; echo ran\n' "$what" >Dockerfile
+        local before
+        before=$(cat /proc/sys/kernel/core_pattern)
+        run timeout 20 "$COB" build --progress=plain .
+        [ "$status" -le 1 ] || fail "$what: exit code $status" "$output"
+        refuse_output COB_ROOT
+        expect_equal "$(cat /proc/sys/kernel/core_pattern)" "$before" core_pattern
+    done
+}
+
+@test "sandbox: no environment but the step's is in sight, and the runtime is not to be changed" {
+    local sum runtime=${COB_TEST_RUNTIME_PATH:-$(command -v crun || command -v runc)}
+    sum=$(sha256sum "$runtime")
+    dockerfile <<'END'
+FROM busybox
+RUN cat /proc/*/environ | tr '\0' '\n' | sort -u
+RUN for exe in /proc/[0-9]*/exe; do echo changed >>$exe; done 2>/dev/null; true
+RUN ["/proc/self/exe", "--version"]
+END
+    export HOST_TOKEN=hOsT-tOkEn-$RANDOM$RANDOM
     build .
-    refuse_output cob.db
+    refuse_output "$HOST_TOKEN" COB_ROOT DOCKER_CONFIG
+    expect_line '#[0-9]+ [0-9.]+ PATH=/usr/local/sbin.*'
+    expect_equal "$(sha256sum "$runtime")" "$sum" "$runtime"
+}
+
+@test "sandbox: labels and annotations of an image are not the runtime's" {
+    mkdir "$T/canary" && chmod 777 "$T/canary"
+    dockerfile <<END
+FROM busybox
+LABEL run.oci.hooks.stdout=$T/canary/x run.oci.hooks.stderr=$T/canary/y run.oci.systemd.force_cgroup_v1=/sys/fs/cgroup run.oci.seccomp_bpf_data= run.oci.handler=krun run.oci.mount_context_type=rootcontext
+RUN grep Seccomp: /proc/self/status
+END
+    build_ok .
+    expect_line '#[0-9]+ [0-9.]+ Seccomp:.2'
+    expect_equal "$(ls "$T/canary")" '' 'the canary'
+}
+
+# With any device that an image brings: also with those that the cgroup allows, the root has none.
+@test "sandbox: device nodes of an image and of a step open nothing" {
+    need_program python3
+    python3 - dev.tar <<'END'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as tar:
+    for name, major, minor, kind in (("null", 1, 3, tarfile.CHRTYPE), ("mem", 1, 1, tarfile.CHRTYPE),
+                                     ("zero", 1, 5, tarfile.CHRTYPE), ("disk", 254, 0, tarfile.BLKTYPE)):
+        info = tarfile.TarInfo("d/" + name)
+        info.type, info.mode, info.devmajor, info.devminor = kind, 0o666, major, minor
+        tar.addfile(info)
+END
+    dockerfile <<'END'
+FROM busybox
+ADD dev.tar /
+RUN ls -l /d; for f in /d/*; do head -c 1 $f >/tmp/out && [ -s /tmp/out ] && echo "read $f"; (: >>$f) && [ ! -f $f ] && echo "wrote $f"; done 2>/dev/null; echo end
+RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t for d in /c /t /tmp; do mknod $d/z c 1 5 && head -c 1 $d/z >/tmp/out && [ -s /tmp/out ] && echo "read $d/z"; done 2>/dev/null; echo end
+END
+    build_ok .
+    expect_line '#[0-9]+ [0-9.]+ end'
+    ! grep -E '^#[0-9]+ [0-9.]+ (read|wrote) ' <<<"$output" || fail "$output"
+}
+
+# The memory cgroup that cob and the step are in, with a limit; v1 or v2. $memory is its folder.
+make_memory_limit() { # bytes
+    local own
+    own=$(sed -nE 's/^[0-9]+:([^:]*,)?memory(,[^:]*)?:(.*)$/\3/p' /proc/self/cgroup)
+    if [ -n "$own" ]; then
+        memory=/sys/fs/cgroup/memory$own/cob-test-$BASHPID
+        mkdir "$memory" && echo "$1" >"$memory/memory.limit_in_bytes"
+    else
+        memory=/sys/fs/cgroup/cob/test-$BASHPID
+        mkdir -p "$memory" && echo +memory >/sys/fs/cgroup/cob/cgroup.subtree_control && echo "$1" >"$memory/memory.max"
+    fi || skip_or_fail 'no memory cgroup can be made'
+}
+
+@test "memory: a step that runs out of it says so, and cob goes on" {
+    need_root
+    local memory
+    make_memory_limit 100M 2>/dev/null
+    printf 'FROM busybox\nRUN awk %s || exit 3\n' "'BEGIN { s = \"0123456789abcdef\"; while (1) s = s s }'" >Dockerfile
+    # shellcheck disable=SC2016
+    run sh -c 'echo 0 >"$0/cgroup.procs" && exec timeout 60 "$COB" build --progress=plain .' "$memory"
+    rmdir "$memory/cob" "$memory" 2>/dev/null || true
+    expect_status 1
+    expect_output 'did not complete successfully: cannot allocate memory: it ran out, and the kernel ended a process of the step: exit code: 3'
+    printf 'FROM busybox\nRUN exit 137\n' >Dockerfile
+    build_fails .
+    expect_output 'did not complete successfully: exit code: 137'
+}
+
+# Without a cgroup of its own, all that is known is that the machine killed something meanwhile.
+@test "memory: an unprivileged user's step that is killed for want of it says that it seems so" {
+    need_root
+    id cob-test >/dev/null 2>&1 || skip_or_fail 'there is no user cob-test: ./dev test makes it'
+    local memory own
+    make_memory_limit 100M 2>/dev/null
+    own=$(mktemp -d /var/tmp/cob-test.XXXXXX) # the test's own folder is root's alone
+    cp "$COB" "$own/cob" && mkdir "$own/ctx" && cp /bin/busybox "$own/ctx/"
+    printf 'FROM scratch\nCOPY busybox /bin/\nRUN ["/bin/busybox", "awk", "BEGIN { s = \\"0123456789abcdef\\"; while (1) s = s s }"]\n' >"$own/ctx/Dockerfile"
+    chmod -R a+rX "$own" && chown cob-test "$own"
+    # shellcheck disable=SC2016
+    run sh -c 'cd "$1" && echo 0 >"$0/cgroup.procs" && exec timeout 60 runuser -u cob-test -- env COB_ROOT="$1/root" HOME="$1" "$1/cob" build --progress=plain ctx' "$memory" "$own"
+    rmdir "$memory" 2>/dev/null || true
+    rm -rf "$own"
+    expect_status 1
+    expect_output 'cannot allocate memory, it seems: the machine ran out of it meanwhile, and the kernel ended a process: exit code: 137'
+}
+
+# cob_cgroups: the folders that hold the leaves of steps.
+cob_cgroups() {
+    local dir
+    for dir in /sys/fs/cgroup/cob /sys/fs/cgroup/devices/cob /sys/fs/cgroup/unified/cob; do
+        [ ! -d "$dir" ] || echo "$dir"
+    done
+}
+
+@test "cgroups: a step's number of processes is bounded" {
+    need_root
+    printf 'FROM busybox\nRUN echo in-the-step; sleep 3\n' >Dockerfile
+    "$COB" build --progress=plain . >"$T/log" 2>&1 3>&- &
+    local pid=$! max
+    wait_for 20 grep -q '[0-9] in-the-step' "$T/log"
+    max=$(find /sys/fs/cgroup/pids /sys/fs/cgroup/cob -path "*/cob/$pid-*" -name pids.max -exec cat {} + 2>/dev/null | sort -u)
+    kill -INT "$pid" || true
+    wait "$pid" || true
+    [ -n "$max" ] || skip_or_fail 'no pids cgroup here'
+    expect_equal "$(grep -xc 16384 <<<"$max")" 1 pids.max
+}
+
+@test "cgroups: those of a killed cob are removed, and those of a living one in another pid namespace are not" {
+    need_root
+    printf 'FROM busybox\nRUN true\n' >Dockerfile
+    build_ok .
+    local dir n=0
+    for dir in $(cob_cgroups); do
+        n=$((n + 1))
+        mkdir "$dir/4194300-held" "$dir/4194300-free"
+        exec 9<"$dir/4194300-held" && flock -s 9
+        build_ok --no-cache .
+        exec 9<&-
+        [ -d "$dir/4194300-held" ] || fail "a living one's was removed in $dir"
+        [ ! -d "$dir/4194300-free" ] || fail "a dead one's was kept in $dir"
+        build_ok --no-cache .
+        [ ! -d "$dir/4194300-held" ] || fail "it was kept in $dir when the lock was gone"
+    done
+    [ "$n" -gt 0 ] || skip_or_fail 'no cgroups can be made here'
 }
 
 @test "sandbox: users that are none are errors, and never root" {
     local user
-    for user in 4294967296 2147483648 -1 0x0 nobody-here root:nogroup-here 99999999999999999999; do
-        printf 'FROM busybox\nUSER %s\nRUN id -u\n' "$user" >Dockerfile
-        build .
+    # shellcheck disable=SC2016
+    printf 'FROM busybox\nARG U\nUSER $U\nRUN id -u\n' >Dockerfile
+    for user in 4294967296 2147483648 -1 0x0 ' 0' 1: :1 root:x nobody-here root:nogroup-here 0:4294967296 \
+        99999999999999999999 "$(printf '0\n1')" /0 +0 0.0; do
+        build --build-arg "U=$user" .
         [ "$status" -eq 1 ] || fail "USER $user: exit code $status" "$output"
     done
+}
+
+@test "sandbox: groups are those of the image's files, with the first among them" {
+    dockerfile <<'END'
+FROM busybox
+RUN printf 'a:x:2001:app\nb:x:2002:other,app\nc:x:2003:other\nd:x:2004:\n' >>/etc/group && echo other:x:1005:2003::/:/bin/sh >>/etc/passwd
+USER app
+RUN echo "app $(id -G | tr ' ' '\n' | sort | xargs)"
+USER other:d
+RUN echo "other $(id -G)"
+USER 1005
+RUN echo "1005 $(id -G | tr ' ' '\n' | sort | xargs)"
+USER 1005:4000
+RUN echo "1005:4000 $(id -G)"
+END
+    build_ok .
+    expect_line '#[0-9]+ [0-9.]+ app 1000 2000 2001 2002'
+    expect_line '#[0-9]+ [0-9.]+ other 2004'
+    expect_line '#[0-9]+ [0-9.]+ 1005 2002 2003'
+    expect_line '#[0-9]+ [0-9.]+ 1005:4000 4000'
 }
 
 @test "sandbox: a passwd that is a pipe, a device or a link outside does not block or leak" {

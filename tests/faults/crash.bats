@@ -183,3 +183,79 @@ n_in_cache() {
     build_ok -o "type=local,dest=$T/out" .
     cmp f "$T/out/f"
 }
+
+@test "a database that is gone: a warning; pulled layers and cache mounts are there, a pull fetches nothing" {
+    need_program docker-registry skopeo jq
+    # shellcheck source=/dev/null
+    source "$project/tests/lib/registry.sh"
+    registry_start plain
+    busybox_image
+    head -c 2000000 /dev/urandom >big
+    printf 'FROM busybox\nCOPY big /\n' >Dockerfile
+    build_ok -o "type=oci,dest=$T/big.tar" .
+    mkdir -p "$T/tmp"
+    TMPDIR=$T/tmp skopeo copy -q --insecure-policy --dest-tls-verify=false "oci-archive:$T/big.tar" "docker://$REGISTRY/big:1"
+    COB_ROOT=$store/second
+    printf 'FROM %s/big:1\nRUN --mount=type=cache,target=/c,id=named-cache echo kept >>/c/f; cat /c/f\n' "$REGISTRY" >Dockerfile
+    build_ok -t app .
+    local how before
+    for how in 'rm -f "$1"/cob.db*' 'rm -f "$1"/cob.db-*; head -c 30000 /dev/urandom >"$1/cob.db"' \
+        'dd if=/dev/urandom of="$1/cob.db" bs=4096 seek=1 count=3 conv=notrunc status=none; : >"$1/cob.db-wal"'; do
+        before=$(as_store_owner ls "$COB_ROOT/snapshots")
+        as_store_owner bash -c "$how" - "$COB_ROOT"
+        run "$COB" du --verbose
+        # Found damaged in use, the database is replaced by the next start.
+        [ "$status" -eq 0 ] || run "$COB" du --verbose
+        expect_status 0
+        expect_output named-cache
+        run "$COB" pull --progress=plain "$REGISTRY/big:1"
+        expect_status 0
+        expect_equal "$(as_store_owner ls "$COB_ROOT/snapshots")" "$before" 'snapshots that were taken up'
+        in_image "$REGISTRY/big:1" 'sha256sum </big'
+        expect_output "$(sha256sum <big | cut -d' ' -f1)"
+        build_ok -t app .
+        expect_line '#[0-9]+ [0-9.]+ kept'
+    done
+    registry_stop
+}
+
+@test "a blob that changed on disk is put aside, and the build makes its image again" {
+    busybox_image
+    printf 'FROM busybox\nLABEL a=b\nCOPY f /\n' >Dockerfile
+    echo 1 >f
+    build_ok -t app .
+    local blob
+    blob=$(as_store_owner grep -l '"a":"b"' -r "$COB_ROOT/blobs/sha256" | head -n 1)
+    [ -n "$blob" ] || fail 'no configuration of the image'
+    as_store_owner sed -i 's/"a":"b"/"a":"X"/' "$blob"
+    run "$COB" run app true
+    expect_status 125
+    expect_output "${blob##*/}" 'changed on disk' corrupt
+    as_store_owner test -e "$COB_ROOT/corrupt/${blob##*/}"
+    build_ok -t app .
+    expect_equal "$(n_cached)" 1 'cached steps'
+    in_image app 'cat /f'
+    expect_exact 1
+}
+
+@test "a store on a file system that is read-only says so" {
+    need_root
+    small=$T/small
+    mkdir "$small" && mount -t tmpfs -o size=40m none "$small"
+    COB_ROOT=$small/root
+    busybox_image
+    printf 'FROM busybox\nWORKDIR /w\n' >Dockerfile
+    build_ok -t app .
+    mount -o remount,ro "$small"
+    local command
+    for command in 'build .' images du 'rmi app' 'run app true'; do
+        # shellcheck disable=SC2086
+        run "$COB" $command
+        [ "$status" -eq 1 ] || [ "$status" -eq 125 ] || fail "exit code $status" "$output"
+        expect_output 'ERROR: ' "$small" 'Read-only file system'
+    done
+    mount -o remount,rw "$small"
+    build_ok -t app .
+    expect_equal "$(n_cached)" 1 'cached steps'
+    umount "$small" && small=
+}

@@ -30,13 +30,32 @@ static void check_graph(const struct cob_dockerfile_result *result)
     cob_llb_graph_free(graph);
 }
 
+/* What is asked of a Dockerfile without building it. */
+static void look_only(struct cob_srcfile *file, const struct cob_dockerfile *dockerfile,
+    struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver)
+{
+    struct cob_dockerfile_outline outline = {0};
+    g_autoptr(GArray) targets = NULL;
+
+    if (!dockerfile) {
+        cob_dockerfile_warn_unparsed(file, request);
+        return;
+    }
+    cob_error_free(cob_dockerfile_outline(dockerfile, request, resolver, &outline));
+    cob_dockerfile_outline_done(&outline);
+    request->is_check = true;
+    cob_error_free(cob_dockerfile_check(dockerfile, request, resolver));
+    cob_dockerfile_targets(dockerfile, &targets);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct cob_image_resolver resolver = {.resolve = resolve};
     g_autoptr(GBytes) bytes = g_bytes_new(data, size);
     g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
     g_autoptr(cob_dockerfile) dockerfile = NULL;
-    struct cob_dockerfile_request request = {0};
+    g_autoptr(GPtrArray) warnings = cob_dockerfile_warnings_new();
+    struct cob_dockerfile_request request = {.warnings = warnings};
     struct cob_dockerfile_result result = {0};
     struct cob_error *err = cob_dockerfile_parse(file, &dockerfile);
 
@@ -47,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err)
         g_free(cob_error_text(err));
     cob_error_free(err);
+    look_only(file, dockerfile, &request, &resolver);
     cob_dockerfile_result_done(&result);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "app/cli/command.h"
 #include "util/fs.h"
+#include "util/kernel.h"
 #include "util/log.h"
 
 /* What a signal handler may reach: set once, before the handler is, and there until the end. */
@@ -94,11 +95,13 @@ static int run_call(struct cli_call *call)
         cli_help_append_command(help, call->command);
         err = cli_print(help);
     } else {
-        err = call->command->run(call);
+        err = cob_kernel_check_threads();
+        if (!err)
+            err = call->command->run(call);
     }
     if (!err)
         return call->exit_code;
-    exit_code = fail(err, call->command, NULL);
+    exit_code = fail(cob_kernel_explain(err), call->command, NULL);
     return call->exit_code ? call->exit_code : exit_code;
 }
 
@@ -120,9 +123,12 @@ int cli_main(int argc, char **argv)
     struct cli_call call;
     struct cob_error *err;
     unsigned n_words = 0;
+    bool is_debug = false;
     int exit_code;
 
     json_set_alloc_funcs(g_malloc, g_free);
+    for (; args[0] && (!strcmp(args[0], "--debug") || !strcmp(args[0], "-D")); args++)
+        is_debug = true;
     if (!args[0] || !strcmp(args[0], "--help") || !strcmp(args[0], "-h"))
         return print_all_help();
     if (!strcmp(args[0], "--version") || !strcmp(args[0], "-v"))
@@ -135,6 +141,7 @@ int cli_main(int argc, char **argv)
         return fail(err, command, command->name);
     err = set_up_signals();
     call.cancel = cancel_on_signal;
+    call.is_debug = is_debug;
     exit_code = err ? fail(err, command, NULL) : run_call(&call);
     cli_call_done(&call);
     return exit_code;

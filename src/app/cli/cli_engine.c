@@ -76,6 +76,8 @@ struct cob_error *cli_engine_work(
     struct cob_error *err;
 
     COB_TRY(new_progress(call, &progress));
+    if (call->is_debug)
+        cob_progress_expand(progress);
     COB_TRY(open_to_mount(&engine));
     err = work(&(struct cli_work){
         .call = call, .engine = engine, .observer = cob_progress_observer(progress), .arg = arg});

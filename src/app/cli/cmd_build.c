@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/cli/build_call.h"
 #include "app/cli/cli_engine.h"
 #include "util/fs.h"
 
@@ -96,11 +97,19 @@ static struct cob_error *build_image(const struct cli_work *work)
 static struct cob_error *run(struct cli_call *call)
 {
     struct build build = {.result = {0}};
+    struct cli_build_call asked;
     struct cob_error *err;
 
+    COB_TRY(cli_build_call_of(call, &asked));
     COB_TRY(check_file(call, "iidfile"));
     COB_TRY(check_file(call, "metadata-file"));
     COB_TRY(cli_build_request_init(call, &build.asked));
+    call->is_debug = call->is_debug || cli_call_flag(call, "debug");
+    if (!asked.is_build) {
+        err = cli_build_call_run(call, &build.asked.request, &asked);
+        cli_build_request_done(&build.asked);
+        return err;
+    }
     err = check_secrets(&build.asked.request);
     if (!err)
         err = cli_engine_work(call, build_image, &build);

@@ -63,6 +63,7 @@ struct cli_call {
     GPtrArray **values;        /* for each option, NULL or char *, NULL-terminated; owned */
     GPtrArray *args;           /* char *, owned, NULL-terminated */
     bool is_help;              /* --help was there: nothing else counts */
+    bool is_debug;             /* --debug: warnings are told whole */
     struct cob_cancel *cancel; /* Ctrl-C; borrowed */
     int exit_code;             /* for run(), when it returns no error */
 };

@@ -54,12 +54,14 @@ void cli_help_append_all(GString *out)
     for (const struct cli_command *const *at = cli_commands; *at; at++)
         width = MAX(width, (*at)->is_hidden ? 0 : strlen((*at)->name));
     g_string_append(out,
-        "Usage:  cob COMMAND\n\n"
+        "Usage:  cob [OPTIONS] COMMAND\n\n"
         "Build container images, and keep what every build learned for the next one\n\n"
         "Commands:\n");
     for (const struct cli_command *const *at = cli_commands; *at; at++) {
         if (!(*at)->is_hidden)
             g_string_append_printf(out, "  %-*s   %s\n", (int)width, (*at)->name, (*at)->summary);
     }
+    g_string_append(out, "\nOptions:\n  -D, --debug   Show warnings with what they mean and their "
+                         "lines\n");
     g_string_append(out, "\nRun 'cob COMMAND --help' for more information on a command.\n");
 }

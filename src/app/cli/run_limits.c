@@ -4,6 +4,7 @@
  * spec: go-units ulimit.go; docker/cli opts; buildx build/utils.go.
  */
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "app/cli/cli_engine.h"

@@ -233,6 +233,13 @@ struct cob_progress *cob_progress_new(enum cob_progress_mode mode, int out_fd)
     return progress;
 }
 
+void cob_progress_expand(struct cob_progress *progress)
+{
+    g_mutex_lock(&progress->lock);
+    progress->trace.notes.is_expanded = true;
+    g_mutex_unlock(&progress->lock);
+}
+
 const struct cob_observer *cob_progress_observer(struct cob_progress *progress)
 {
     return &progress->observer;
@@ -255,7 +262,7 @@ void cob_progress_finish(struct cob_progress *progress, const struct cob_error *
     g_mutex_lock(&progress->lock);
     if (progress->mode == COB_PROGRESS_PLAIN) {
         plain_print_rest(&progress->plain, &progress->trace, now_us, progress->out);
-        trace_append_ends(progress->out, &progress->trace);
+        trace_append_ends(progress->out, &progress->trace, /* has_colours= */ false);
     } else if (progress->mode == COB_PROGRESS_TTY) {
         tty_draw_last(&progress->tty, &progress->trace, now_us, size_of(progress->out_fd), !err,
             progress->out);

@@ -39,6 +39,10 @@ struct cob_progress; /* one build's view */
 /* out_fd: borrowed until cob_progress_finish(). */
 struct cob_progress *cob_progress_new(enum cob_progress_mode mode, int out_fd);
 
+/* Show all that is known of warnings about the build as a whole: what their rules want, where that
+ * is explained, and the lines. */
+void cob_progress_expand(struct cob_progress *progress);
+
 /* Who shows it; borrowed, until cob_progress_free(). */
 const struct cob_observer *cob_progress_observer(struct cob_progress *progress);
 

@@ -6,6 +6,8 @@
 
 #include "util/json.h"
 
+#define MAX_SOURCE_BYTES (64 * 1024) /* that go along with each warning */
+
 static void set_text(json_t *object, const char *key, const char *text)
 {
     g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
@@ -86,11 +88,43 @@ void rawjson_log(GString *out, const struct cob_event_log *event)
     append_item(out, "logs", item);
 }
 
+static json_t *position_json(int line)
+{
+    return json_pack("{si}", "line", line);
+}
+
+/* The place of a warning; a file that is large only by name. */
+static void set_place(json_t *item, const struct cob_event_warning *event)
+{
+    json_t *source = json_object();
+    gsize len;
+    const void *data = g_bytes_get_data(event->file->data, &len);
+
+    set_text(source, "filename", event->file->name);
+    if (len <= MAX_SOURCE_BYTES)
+        set_bytes(source, "data", data, len);
+    set_text(source, "language", "Dockerfile");
+    json_object_set_new(item, "sourceInfo", source);
+    json_object_set_new(item, "range",
+        json_pack("[{soso}]", "start", position_json(event->range.first_line), "end",
+            position_json(event->range.last_line)));
+    json_object_set_new(item, "level", json_integer(1));
+}
+
 void rawjson_warning(GString *out, const struct cob_event_warning *event)
 {
     json_t *item = json_object();
 
     set_text(item, "vertex", event->vertex);
     set_bytes(item, "short", event->text, strlen(event->text));
+    if (event->detail) {
+        g_autofree char *detail =
+            g_base64_encode((const guchar *)event->detail, strlen(event->detail));
+
+        json_object_set_new(item, "detail", json_pack("[s]", detail));
+    }
+    set_text(item, "url", event->url);
+    if (event->file && event->range.first_line > 0)
+        set_place(item, event);
     append_item(out, "warnings", item);
 }

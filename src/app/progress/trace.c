@@ -31,16 +31,16 @@ void trace_init(struct trace *trace, bool is_queued)
         .by_digest = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, vertex_free),
         .vertices = g_ptr_array_new(),
         .started = g_ptr_array_new(),
-        .warnings = g_ptr_array_new_with_free_func(g_free),
         .is_queued = is_queued,
     };
+    notes_init(&trace->notes);
 }
 
 void trace_done(struct trace *trace)
 {
     g_clear_pointer(&trace->vertices, g_ptr_array_unref);
     g_clear_pointer(&trace->started, g_ptr_array_unref);
-    g_clear_pointer(&trace->warnings, g_ptr_array_unref);
+    notes_done(&trace->notes);
     g_clear_pointer(&trace->by_digest, g_hash_table_unref);
 }
 
@@ -149,20 +149,13 @@ void trace_warning(struct trace *trace, const struct cob_event_warning *event, i
 {
     struct trace_vertex *vertex =
         event->vertex ? g_hash_table_lookup(trace->by_digest, event->vertex) : NULL;
-    char *text = cob_text_visible(event->text);
 
     if (vertex) {
-        g_ptr_array_add(vertex->warnings, text);
+        g_ptr_array_add(vertex->warnings, cob_text_visible(event->text));
         note_news(vertex, now_us);
-        return;
+    } else {
+        notes_add(&trace->notes, event);
     }
-    if (event->file && event->range.first_line > 0) {
-        char *placed = g_strdup_printf("%s (line %d)", text, event->range.first_line);
-
-        g_free(text);
-        text = placed;
-    }
-    g_ptr_array_add(trace->warnings, text);
 }
 
 bool trace_is_running(const struct trace_vertex *vertex)
@@ -252,7 +245,7 @@ static void append_tail(GString *out, const struct trace_vertex *vertex)
     }
 }
 
-void trace_append_ends(GString *out, const struct trace *trace)
+void trace_append_ends(GString *out, const struct trace *trace, bool has_colours)
 {
     for (guint i = 0; i < trace->started->len; i++) {
         const struct trace_vertex *vertex = trace->started->pdata[i];
@@ -263,9 +256,5 @@ void trace_append_ends(GString *out, const struct trace *trace)
         append_tail(out, vertex);
         g_string_append(out, "------\n");
     }
-    if (trace->warnings->len > 0)
-        g_string_append_printf(out, "\n %u warning%s found:\n", trace->warnings->len,
-            trace->warnings->len > 1 ? "s" : "");
-    for (guint i = 0; i < trace->warnings->len; i++)
-        g_string_append_printf(out, " - %s\n", (const char *)trace->warnings->pdata[i]);
+    notes_append(out, &trace->notes, has_colours);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "app/progress/notes.h"
 #include "app/progress/steplog.h"
 #include "build/event.h"
 
@@ -41,7 +42,7 @@ struct trace {
     GHashTable *by_digest; /* digest, owned -> struct trace_vertex, owned */
     GPtrArray *vertices;   /* struct trace_vertex, as they were heard of */
     GPtrArray *started;    /* struct trace_vertex, as they started */
-    GPtrArray *warnings;   /* char *, owned: of the build as a whole */
+    struct notes notes;    /* warnings of the build as a whole */
     int64_t first_us;      /* when the first step started; 0: none did */
     bool is_queued;        /* keep all that steps print, for a view that prints it */
 };
@@ -78,4 +79,4 @@ void trace_append_time(GString *out, const struct trace_vertex *vertex, int64_t 
 void trace_append_amount(GString *out, const struct trace_status *status);
 
 /* The end of all steps that failed: their names and last lines; then the build's warnings. */
-void trace_append_ends(GString *out, const struct trace *trace);
+void trace_append_ends(GString *out, const struct trace *trace, bool has_colours);

@@ -75,6 +75,24 @@ COB_RESULT struct cob_error *cob_engine_build(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result);
 
+/* What can be asked of a Dockerfile without building it.
+ * spec: BuildKit frontend/subrequests: lint, outline, targets; all of version 1.0.0. */
+enum cob_engine_method { COB_ENGINE_LINT, COB_ENGINE_OUTLINE, COB_ENGINE_TARGETS };
+
+struct cob_engine_answer {
+    char *json, *text;       /* BuildKit's result.json and result.txt */
+    unsigned n_warnings;     /* of COB_ENGINE_LINT */
+    struct cob_error *error; /* of COB_ENGINE_LINT: what keeps the Dockerfile from being built */
+};
+void cob_engine_answer_done(struct cob_engine_answer *answer);
+
+/* Ask. Base images are looked up, nothing else is fetched. An image that cannot be reached does
+ * not keep COB_ENGINE_LINT from checking the rest.  ret_answer: untouched on failure. */
+COB_RESULT struct cob_error *cob_engine_ask(struct cob_engine *engine,
+    const struct cob_engine_request *request, enum cob_engine_method method,
+    const struct cob_observer *observer, struct cob_cancel *cancel,
+    struct cob_engine_answer *ret_answer);
+
 /* The LLB of a build, as text for people, without running any of it.  ret_text: the caller's. */
 COB_RESULT struct cob_error *cob_engine_llb(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,

@@ -9,6 +9,7 @@
  *     client.c      what ops ask of the user's side: directories and secrets
  *     internal.c    steps that cob adds, shown as vertices: "[internal] load .dockerignore"
  *     runimage.c    cob run
+ *     subrequest.c  what the frontend says of a Dockerfile, as JSON and as text
  */
 #pragma once
 
@@ -25,6 +26,7 @@ struct cob_engine {
     struct cob_store *store;
     struct cob_registry *registry;
     struct cob_image_source *images;
+    struct cob_remote_source *remotes;
     struct cob_executor *executor;           /* NULL until something runs */
     struct cob_cachemount_pool *cachemounts; /* likewise */
 };
@@ -53,19 +55,35 @@ COB_RESULT struct cob_error *cob_engine_step_end(struct internal_step *step, str
 
 /* --- frontend.c --- */
 
+/* What asks the frontend. */
+struct frontend_call {
+    struct cob_engine *engine;
+    const struct cob_engine_request *request;
+    const struct cob_observer *observer;
+    struct cob_cancel *cancel;
+};
+
 /* What the frontend made of a request. */
 struct frontend {
     struct cob_srcfile *file;
     struct cob_dockerfile *dockerfile;
     struct cob_ignore *ignore; /* NULL: no such file */
     struct cob_dockerfile_result result;
-    char *platform; /* "linux/amd64": the target's */
-    bool has_epoch; /* SOURCE_DATE_EPOCH is given: */
+    char *platform;      /* "linux/amd64": the target's */
+    GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
+    bool has_epoch;      /* SOURCE_DATE_EPOCH is given: */
     int64_t epoch_s;
 };
 COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct frontend *ret_frontend);
+
+/* The same without a result: up to what answers a question.
+ * ret_outline: of COB_ENGINE_OUTLINE.
+ * ret_error:   of COB_ENGINE_LINT: what is wrong with the Dockerfile; the caller's. */
+COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call *call,
+    enum cob_engine_method method, struct frontend *ret_frontend,
+    struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
 
 /* --- cacheindex.c --- */
@@ -97,8 +115,8 @@ struct cob_ops_client cob_engine_client(struct client *client);
 
 /* The ssh agents that a request names. The last of an id counts.
  * ret_agents: id -> struct cob_sshagent, owned; the caller unrefs it. */
-COB_RESULT struct cob_error *cob_engine_agents(const struct cob_engine_request *request,
-    struct cob_cancel *cancel, GHashTable **ret_agents);
+COB_RESULT struct cob_error *cob_engine_agents(
+    const struct cob_engine_request *request, struct cob_cancel *cancel, GHashTable **ret_agents);
 
 /* --- runimage.c --- */
 

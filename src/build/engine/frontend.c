@@ -14,6 +14,7 @@ void cob_engine_frontend_done(struct frontend *frontend)
     cob_dockerfile_free(frontend->dockerfile);
     cob_ignore_free(frontend->ignore);
     cob_srcfile_unref(frontend->file);
+    g_clear_pointer(&frontend->warnings, g_ptr_array_unref);
     g_free(frontend->platform);
 }
 
@@ -63,8 +64,7 @@ static struct cob_error *load_dockerfile(const struct cob_engine_request *reques
         cob_engine_step_status(&step, "transferring dockerfile:", g_bytes_get_size(bytes));
         frontend->file = cob_srcfile_new(base, bytes);
     }
-    COB_TRY(cob_engine_step_end(&step, err));
-    return cob_dockerfile_parse(frontend->file, &frontend->dockerfile);
+    return cob_engine_step_end(&step, err);
 }
 
 /* "<Dockerfile>.dockerignore" beside the Dockerfile, else ".dockerignore" in the context. */
@@ -100,13 +100,20 @@ static struct cob_error *load_ignore(const struct cob_engine_request *request,
 
 /* --- base images --- */
 
+/* What is to become of the Dockerfile. */
+enum purpose { PURPOSE_BUILD, PURPOSE_LINT, PURPOSE_OUTLINE, PURPOSE_TARGETS };
+
 /* One image that is looked up beside others. */
 struct lookup {
     struct cob_engine *engine;
     const struct cob_engine_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    enum purpose purpose;
     const struct frontend *frontend;
+    struct cob_dockerfile_outline *outline;
+    GHashTable
+        *failed; /* "ref platform" -> struct cob_error *, owned: what a lint goes on without */
     const struct cob_dockerfile_image *image;
     struct cob_error *err;
 };
@@ -132,6 +139,17 @@ static void look_up(void *data, void *unused)
         &step, resolve(lookup, lookup->image->ref, lookup->image->platform, &digest, &config));
 }
 
+/* Keep an error for who asks for the image again, if the purpose goes on without it. err: taken. */
+static struct cob_error *put_off(const struct lookup *lookup, struct cob_error *err)
+{
+    const struct cob_dockerfile_image *image = lookup->image;
+
+    if (!err || lookup->purpose != PURPOSE_LINT || cob_error_code(err) == COB_CANCELLED)
+        return err;
+    g_hash_table_insert(lookup->failed, g_strconcat(image->ref, " ", image->platform, NULL), err);
+    return NULL;
+}
+
 /* Ask for all base images side by side; the answers are remembered by the image source. */
 static struct cob_error *look_up_all(const struct lookup *shared, const GPtrArray *images)
 {
@@ -150,8 +168,8 @@ static struct cob_error *look_up_all(const struct lookup *shared, const GPtrArra
     if (pool)
         g_thread_pool_free(pool, /* immediate= */ FALSE, /* wait= */ TRUE);
     for (guint i = 0; i < images->len; i++) {
-        struct cob_error *one =
-            cob_error_at(lookups[i].err, shared->frontend->file, lookups[i].image->range);
+        struct cob_error *one = put_off(&lookups[i],
+            cob_error_at(lookups[i].err, shared->frontend->file, lookups[i].image->range));
 
         if (!err)
             err = one;
@@ -164,7 +182,13 @@ static struct cob_error *look_up_all(const struct lookup *shared, const GPtrArra
 static struct cob_error *resolve_again(
     void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
 {
-    return resolve(arg, ref, platform, ret_digest, ret_config);
+    const struct lookup *lookup = arg;
+    g_autofree char *key = g_strconcat(ref, " ", platform, NULL);
+    void *err;
+
+    if (g_hash_table_steal_extended(lookup->failed, key, NULL, &err))
+        return err;
+    return resolve(lookup, ref, platform, ret_digest, ret_config);
 }
 
 /* --- the request, in the frontend's words --- */
@@ -208,6 +232,44 @@ static struct cob_error *target_platform(
     return NULL;
 }
 
+static struct cob_error *use(
+    struct lookup *lookup, const struct cob_dockerfile_request *wish, struct frontend *frontend)
+{
+    const struct cob_image_resolver resolver = {.arg = lookup, .resolve = resolve_again};
+    const struct cob_dockerfile *dockerfile = frontend->dockerfile;
+
+    switch (lookup->purpose) {
+    case PURPOSE_LINT:
+        return cob_dockerfile_check(dockerfile, wish, &resolver);
+    case PURPOSE_OUTLINE:
+        return cob_dockerfile_outline(dockerfile, wish, &resolver, lookup->outline);
+    case PURPOSE_BUILD:
+        return cob_dockerfile_to_llb(dockerfile, wish, &resolver, &frontend->result);
+    case PURPOSE_TARGETS:
+        return NULL;
+    }
+    g_assert_not_reached();
+}
+
+static struct cob_error *prepare(
+    struct lookup *lookup, struct cob_dockerfile_request *wish, struct frontend *frontend)
+{
+    g_autoptr(GPtrArray) images = NULL;
+    struct cob_error *err = cob_dockerfile_parse(frontend->file, &frontend->dockerfile);
+
+    if (err) {
+        cob_dockerfile_warn_unparsed(frontend->file, wish);
+        return err;
+    }
+    if (lookup->purpose == PURPOSE_TARGETS)
+        return NULL;
+    COB_TRY(cob_dockerfile_images(frontend->dockerfile, wish, &images));
+    COB_TRY(look_up_all(lookup, images));
+    COB_TRY(load_ignore(lookup->request, lookup->observer, frontend));
+    wish->ignore = frontend->ignore;
+    return NULL;
+}
+
 /* Within what a date can be: years 1 to 9999. */
 #define MIN_EPOCH_S INT64_C(-62135596800)
 #define MAX_EPOCH_S INT64_C(253402300799)
@@ -229,9 +291,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
     const struct cob_engine_request *request = lookup->request;
     g_autoptr(GHashTable) args = table_of(request->build_args);
     g_autoptr(GHashTable) labels = table_of(request->labels);
-    g_autoptr(GPtrArray) images = NULL;
-    const struct cob_image_resolver resolver = {.arg = lookup, .resolve = resolve_again};
-    const struct cob_dockerfile_request wish = {
+    struct cob_dockerfile_request wish = {
         .target = request->target,
         .build_args = args,
         .labels = labels,
@@ -247,50 +307,96 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .n_ulimits = request->n_ulimits,
         .cache_mount_namespace = g_hash_table_lookup(args, "BUILDKIT_CACHE_MOUNT_NS"),
         .hostname = g_hash_table_lookup(args, "BUILDKIT_SANDBOX_HOSTNAME"),
+        .warnings = lookup->purpose == PURPOSE_TARGETS ? NULL : frontend->warnings,
+        .is_check = lookup->purpose == PURPOSE_LINT,
     };
 
     COB_TRY(read_epoch(args, frontend));
-    COB_TRY(cob_dockerfile_images(frontend->dockerfile, &wish, &images));
-    COB_TRY(look_up_all(lookup, images));
-    COB_TRY(load_ignore(request, lookup->observer, frontend));
-    return cob_dockerfile_to_llb(frontend->dockerfile, &wish, &resolver, &frontend->result);
+    COB_TRY(prepare(lookup, &wish, frontend));
+    return use(lookup, &wish, frontend);
 }
 
 static void tell_warnings(const struct frontend *frontend, const struct cob_observer *observer)
 {
-    for (guint i = 0; frontend->result.warnings && i < frontend->result.warnings->len; i++) {
-        const struct cob_dockerfile_warning *warning =
-            g_ptr_array_index(frontend->result.warnings, i);
-        g_autofree char *text = g_strdup_printf("%s: %s", warning->rule, warning->text);
-        const struct cob_event_warning event = {
-            .text = text, .file = frontend->file, .range = warning->range};
+    for (guint i = 0; i < frontend->warnings->len; i++) {
+        const struct cob_dockerfile_warning *warning = g_ptr_array_index(frontend->warnings, i);
+        g_autofree char *text = g_strdup_printf(
+            "%s: %s (line %d)", warning->rule, warning->text, warning->range.first_line);
+        const struct cob_event_warning event = {.text = text,
+            .detail = warning->description,
+            .url = warning->url,
+            .file = frontend->file,
+            .range = warning->range};
 
         observer->warning(observer->arg, &event);
     }
+}
+
+static void free_error(void *err)
+{
+    cob_error_free(err);
+}
+
+/* ret_wrong: of a lint, what is wrong with the Dockerfile; else that is an error, too. */
+static struct cob_error *run(
+    struct lookup *lookup, struct frontend *frontend, struct cob_error **ret_wrong)
+{
+    g_autofree char *host = host_platform();
+    struct cob_error *err;
+
+    COB_TRY(target_platform(lookup->request, host, &frontend->platform));
+    COB_TRY(load_dockerfile(lookup->request, lookup->observer, frontend));
+    lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
+    err = convert(lookup, host, frontend);
+    g_hash_table_unref(lookup->failed);
+    if (lookup->purpose != PURPOSE_LINT) {
+        tell_warnings(frontend, lookup->observer);
+        return err;
+    }
+    if (err && cob_error_code(err) == COB_CANCELLED)
+        return err;
+    *ret_wrong = err;
+    return NULL;
+}
+
+static struct cob_error *start(const struct frontend_call *call, enum purpose purpose,
+    struct frontend *ret_frontend, struct cob_dockerfile_outline *ret_outline,
+    struct cob_error **ret_wrong)
+{
+    struct frontend frontend = {.warnings = cob_dockerfile_warnings_new()};
+    struct lookup lookup = {.engine = call->engine,
+        .request = call->request,
+        .observer = call->observer,
+        .cancel = call->cancel,
+        .purpose = purpose,
+        .frontend = &frontend,
+        .outline = ret_outline};
+    struct cob_error *err = run(&lookup, &frontend, ret_wrong);
+
+    if (err) {
+        cob_engine_frontend_done(&frontend);
+        return err;
+    }
+    *ret_frontend = frontend;
+    return NULL;
 }
 
 struct cob_error *cob_engine_frontend(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct frontend *ret_frontend)
 {
-    struct frontend frontend = {0};
-    struct lookup lookup = {.engine = engine,
-        .request = request,
-        .observer = observer,
-        .cancel = cancel,
-        .frontend = &frontend};
-    g_autofree char *host = host_platform();
-    struct cob_error *err = target_platform(request, host, &frontend.platform);
+    const struct frontend_call call = {engine, request, observer, cancel};
 
-    if (!err)
-        err = load_dockerfile(request, observer, &frontend);
-    if (!err)
-        err = convert(&lookup, host, &frontend);
-    if (err) {
-        cob_engine_frontend_done(&frontend);
-        return err;
-    }
-    tell_warnings(&frontend, observer);
-    *ret_frontend = frontend;
-    return NULL;
+    return start(&call, PURPOSE_BUILD, ret_frontend, NULL, NULL);
+}
+
+struct cob_error *cob_engine_frontend_ask(const struct frontend_call *call,
+    enum cob_engine_method method, struct frontend *ret_frontend,
+    struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error)
+{
+    static const enum purpose purposes[] = {[COB_ENGINE_LINT] = PURPOSE_LINT,
+        [COB_ENGINE_OUTLINE] = PURPOSE_OUTLINE,
+        [COB_ENGINE_TARGETS] = PURPOSE_TARGETS};
+
+    return start(call, purposes[method], ret_frontend, ret_outline, ret_error);
 }

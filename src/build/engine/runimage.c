@@ -246,7 +246,10 @@ static struct cob_error *execute(struct running *running, int root_fd, int *ret_
     wish.stdin_fd = stdin_fd > 0 ? stdin_fd : 0;
     wish.args = (const char *const *)args->pdata;
     wish.env = (const char *const *)env->pdata;
-    struct cob_error *err = cob_executor_run(executor, &wish, running->cancel, ret_exit_code);
+    struct cob_executor_outcome outcome = {0};
+    struct cob_error *err = cob_executor_run(executor, &wish, running->cancel, &outcome);
+    if (!err)
+        *ret_exit_code = outcome.exit_code;
     if (err && cob_error_code(err) == COB_NOT_FOUND)
         *ret_exit_code = EXIT_NO_PROGRAM;
     else if (err && cob_error_code(err) == COB_DENIED)

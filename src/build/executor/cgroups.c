@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cgroups of a step. What they are for is the filter of devices: a step has CAP_MKNOD.
+ * Cgroups of a step. They filter devices, because a step has CAP_MKNOD; they bound the number of
+ * its processes; and they know whether the kernel ended one of them for want of memory.
  *
- *     machine                          who makes the step's cgroup     and filters devices
- *     cgroup2 alone                    the runtime, in /cob/<id>       the runtime, by eBPF
- *     with a v1 hierarchy of devices   cob, there: .../cob/<id>        cob, by devices.allow; crun
- *                                                                      makes no other; runc does
- *     neither                          the runtime, in a cgroup2 that the step's namespace shows
- *     rootless                         nobody                          the kernel: no mknod
+ *     hierarchy   a step's leaf            is for                    without it
+ *     v1 devices  /cob/<leaf>              devices.allow             the runtime filters, by eBPF
+ *     v1 memory   <cob's own>/cob/<leaf>   memory.oom_control        the machine's count is asked
+ *     v1 pids     <cob's own>/cob/<leaf>   pids.max                  no bound
+ *     v2          /cob/<leaf>; in it the   devices, memory.events,   -
+ *                 runtime makes "step"     memory.oom.group, pids
+ *     rootless    none                     -                         no mknod, by the kernel
  *
- * A leaf is named <pid of cob>-<random>, so that those of a killed cob are known and removed.
+ * With v1 devices, crun makes no cgroup of its own; runc does. Below cob's own: what bounds cob
+ * bounds its steps. A child joins v1 leaves by "tasks": it has one thread, and for that the kernel
+ * needs no grace period, which "cgroup.procs" takes 5 to 40 ms to wait for.
+ *
+ * A leaf is named <pid of cob>-<random> and flock()ed while its cob lives. Those of a killed cob
+ * are known by both and removed: a pid alone says nothing to a cob in another pid namespace.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,25 +24,38 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "build/executor/step.h"
 #include "util/fs.h"
+#include "util/limits.h"
+#include "util/log.h"
 
 #define CGROUPS "/sys/fs/cgroup"
 #define UNIFIED CGROUPS "/unified" /* as systemd has it on machines with both */
-#define DEVICES_V1 CGROUPS "/devices"
-#define N_HIERARCHIES 2 /* at most: one of devices, and cgroup2 */
+#define STEP_NAME "step"           /* the runtime's, in a leaf of v2 */
+#define MAX_PROCESSES "16384"
+#define STAT_BYTES (64 * COB_KIB)
+#define MAKE_TRIES 5
 #define REMOVE_TRIES 50
 #define REMOVE_WAIT_US 2000
 
+enum hierarchy { DEVICES, MEMORY, PIDS, N_V1, UNIFIED_V2 = N_V1, N_HIERARCHIES };
+
+struct leaf {
+    int parent_fd; /* the folder "cob" that it is in; -1 */
+    int fd;        /* -1 */
+};
+
 struct step_cgroups {
-    int devices_fd;   /* the folder "cob" of the v1 hierarchy of devices; -1 */
-    int unified_fd;   /* the folder "cob" of cgroup2; -1 */
-    char *leaf;       /* name in them */
-    char *path;       /* in cgroup2, for the runtime; NULL: rootless */
-    int procs_fds[2]; /* cgroup.procs to be joined, then -1 */
+    struct leaf leaves[N_HIERARCHIES];
+    char *name;              /* of each leaf */
+    char *path;              /* of the runtime's, in v2; NULL: rootless */
+    int join_fds[N_V1 + 1];  /* tasks of the v1 leaves, then -1 */
+    uint64_t n_kills_before; /* of the machine */
 };
 
 /* Everything is denied; these are what the runtime puts into /dev, and making nodes. */
@@ -65,6 +85,40 @@ static struct cob_error *write_at(int dir_fd, const char *name, const char *text
     return cob_wrap(cob_fs_write_fd(fd, text, strlen(text)), "%s", name);
 }
 
+/* What is good to have: a machine that does not give it still builds. */
+static void forgive(struct cob_error *err)
+{
+    g_autofree char *text = err ? cob_error_message(err) : NULL;
+
+    if (err)
+        cob_trace(1, "cgroup: %s", text);
+    cob_error_free(err);
+}
+
+/* A wish: not every kernel and not every place has it. */
+static void try_write_at(int dir_fd, const char *name, const char *text)
+{
+    forgive(write_at(dir_fd, name, text));
+}
+
+static int remove_once(int parent_fd, const char *name)
+{
+    g_autofree char *inner = g_build_filename(name, STEP_NAME, NULL);
+
+    unlinkat(parent_fd, inner, AT_REMOVEDIR);
+    return unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+static bool is_abandoned(int parent_fd, const char *name)
+{
+    int pid = atoi(name);
+
+    if (pid <= 0 || kill(pid, 0) == 0 || errno != ESRCH)
+        return false;
+    cob_autoclose int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 /* A leaf with processes in it cannot be removed: only those that nobody uses any more go. */
 static void sweep(int parent_fd)
 {
@@ -72,22 +126,19 @@ static void sweep(int parent_fd)
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        int pid = atoi(entry->d_name);
-
-        if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
-            unlinkat(parent_fd, entry->d_name, AT_REMOVEDIR);
+        if (is_abandoned(parent_fd, entry->d_name))
+            remove_once(parent_fd, entry->d_name);
     }
     if (dir)
         closedir(dir);
 }
 
-static struct cob_error *open_parent(struct step *step, const char *hierarchy, int *ret_fd)
+static struct cob_error *open_parent(struct step *step, const char *folder, int *ret_fd)
 {
     struct cob_executor *executor = step->executor;
-    g_autofree char *path = g_build_filename(hierarchy, "cob", NULL);
+    g_autofree char *path = g_build_filename(folder, "cob", NULL);
 
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return cob_fail_errno(errno, "make cgroup %s", path);
+    COB_TRY(cob_wrap(cob_fs_make_dirs(AT_FDCWD, path, 0755, NULL), "make cgroup %s", path));
     *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*ret_fd < 0)
         return cob_fail_errno(errno, "open cgroup %s", path);
@@ -100,20 +151,99 @@ static struct cob_error *open_parent(struct step *step, const char *hierarchy, i
     return NULL;
 }
 
-static struct cob_error *make_devices_leaf(struct step_cgroups *cgroups)
+/* -1: it is gone, or about to go. */
+static int open_locked(int parent_fd, const char *name)
 {
-    cob_autoclose int fd = -1;
+    struct stat st;
+    int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (mkdirat(cgroups->devices_fd, cgroups->leaf, 0755) < 0)
-        return cob_fail_errno(errno, "make it");
-    fd = openat(cgroups->devices_fd, cgroups->leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return cob_fail_errno(errno, "open it");
-    COB_TRY(write_at(fd, "devices.deny", "a"));
+    if (fd >= 0 && (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstatat(parent_fd, name, &st, 0) < 0))
+        cob_closep(&fd), fd = -1;
+    return fd;
+}
+
+static struct cob_error *make_leaf(
+    struct step *step, struct step_cgroups *cgroups, enum hierarchy which, const char *folder)
+{
+    struct leaf *leaf = &cgroups->leaves[which];
+
+    COB_TRY(open_parent(step, folder, &leaf->parent_fd));
+    for (int i = 0; i < MAKE_TRIES && leaf->fd < 0; i++) { /* swept before it was locked: again */
+        if (mkdirat(leaf->parent_fd, cgroups->name, 0755) < 0 && errno != EEXIST)
+            return cob_fail_errno(errno, "make cgroup %s/cob/%s", folder, cgroups->name);
+        leaf->fd = open_locked(leaf->parent_fd, cgroups->name);
+    }
+    return leaf->fd < 0 ? cob_fail_errno(errno, "open cgroup %s/cob/%s", folder, cgroups->name)
+                        : NULL;
+}
+
+static struct cob_error *join_later(struct step_cgroups *cgroups, enum hierarchy which)
+{
+    int *fd = cgroups->join_fds;
+
+    while (*fd >= 0)
+        fd++;
+    *fd = openat(cgroups->leaves[which].fd, "tasks", O_WRONLY | O_CLOEXEC);
+    return *fd < 0 ? cob_fail_errno(errno, "open tasks") : NULL;
+}
+
+/* A folder of a hierarchy, or where --cgroup-parent says in it. The caller frees it. */
+static char *below_parent(const struct step *step, const char *folder)
+{
+    return g_build_filename(
+        folder, step->request->cgroup_parent ? step->request->cgroup_parent : "", NULL);
+}
+
+static struct cob_error *make_devices_leaf(struct step *step, struct step_cgroups *cgroups)
+{
+    g_autofree char *folder = below_parent(step, CGROUPS "/devices");
+
+    if (!is_cgroup1(CGROUPS "/devices"))
+        return NULL;
+    COB_TRY(make_leaf(step, cgroups, DEVICES, folder));
+    if (step->request->is_insecure)
+        return join_later(cgroups, DEVICES);
+    COB_TRY(write_at(cgroups->leaves[DEVICES].fd, "devices.deny", "a"));
     for (size_t i = 0; i < G_N_ELEMENTS(device_rules); i++)
-        COB_TRY(write_at(fd, "devices.allow", device_rules[i]));
-    cgroups->procs_fds[0] = openat(fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    return cgroups->procs_fds[0] < 0 ? cob_fail_errno(errno, "open cgroup.procs") : NULL;
+        COB_TRY(write_at(cgroups->leaves[DEVICES].fd, "devices.allow", device_rules[i]));
+    return join_later(cgroups, DEVICES);
+}
+
+/* Where cob itself is in a v1 hierarchy; the caller frees it. In a container that does not see the
+ * way from the top, that is the top. NULL: there is no such hierarchy. */
+static char *own_folder(const char *controller)
+{
+    g_autofree char *top = g_build_filename(CGROUPS, controller, NULL);
+    g_autofree char *text = NULL;
+
+    if (!is_cgroup1(top) || !g_file_get_contents("/proc/self/cgroup", &text, NULL, NULL))
+        return NULL;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        g_auto(GStrv) parts = g_strsplit(*line, ":", 3); /* number, controllers, path */
+        g_auto(GStrv) names = g_strsplit(g_strv_length(parts) == 3 ? parts[1] : "", ",", -1);
+
+        if (g_strv_contains((const char *const *)names, controller)) {
+            g_autofree char *folder = g_build_filename(top, parts[2], NULL);
+
+            return access(folder, F_OK) == 0 ? g_steal_pointer(&folder) : g_steal_pointer(&top);
+        }
+    }
+    return NULL;
+}
+
+static void make_own_leaf(
+    struct step *step, struct step_cgroups *cgroups, enum hierarchy which, const char *controller)
+{
+    g_autofree char *own = own_folder(controller);
+    g_autofree char *top = g_build_filename(CGROUPS, controller, NULL);
+    g_autofree char *folder =
+        step->request->cgroup_parent ? below_parent(step, top) : g_strdup(own);
+
+    if (!own)
+        return;
+    struct cob_error *err = make_leaf(step, cgroups, which, folder);
+    forgive(err ? err : join_later(cgroups, which));
 }
 
 /* Runtimes refuse a mixture of cgroup1 and 2: in this mount namespace there is none. Where the
@@ -141,30 +271,104 @@ static void hide_cgroups(void)
         mount("cob", CGROUPS, "tmpfs", flags, "size=0");
 }
 
+/* Controllers come down a hierarchy one level at a time; most machines have done that already. */
+static void enable_below(int parent_fd, const char *controller)
+{
+    g_autofree char *wish = g_strdup_printf("+%s", controller);
+    cob_autoclose int top_fd = open(CGROUPS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    try_write_at(top_fd, "cgroup.subtree_control", wish);
+    try_write_at(parent_fd, "cgroup.subtree_control", wish);
+}
+
+static void set_if_known(
+    const struct leaf *leaf, const char *controller, const char *file, const char *value)
+{
+    if (faccessat(leaf->fd, file, F_OK, 0) < 0)
+        enable_below(leaf->parent_fd, controller);
+    if (faccessat(leaf->fd, file, F_OK, 0) == 0)
+        try_write_at(leaf->fd, file, value);
+}
+
+static struct cob_error *make_unified_leaf(struct step *step, struct step_cgroups *cgroups)
+{
+    const struct leaf *leaf = &cgroups->leaves[UNIFIED_V2];
+
+    COB_TRY(show_cgroup2());
+    g_autofree char *folder = below_parent(step, CGROUPS);
+    COB_TRY(make_leaf(step, cgroups, UNIFIED_V2, folder));
+    if (cgroups->leaves[MEMORY].fd < 0)
+        set_if_known(leaf, "memory", "memory.oom.group", "1");
+    if (cgroups->leaves[PIDS].fd < 0)
+        set_if_known(leaf, "pids", "pids.max", MAX_PROCESSES);
+    g_autofree char *parent = below_parent(step, "/");
+    cgroups->path = g_build_filename(parent, "cob", cgroups->name, STEP_NAME, NULL);
+    return NULL;
+}
+
+static struct cob_error *check_parent(const struct step *step)
+{
+    const char *parent = step->request->cgroup_parent;
+    g_auto(GStrv) parts = g_strsplit(parent ? parent : "", "/", -1);
+
+    if (!parent)
+        return NULL;
+    if (step->executor->is_rootless)
+        return cob_fail(COB_PRECONDITION,
+            "cgroup parent %s: only root can put steps into cgroups: leave --cgroup-parent out",
+            parent);
+    if (g_strv_contains((const char *const *)parts, ".."))
+        return cob_fail(COB_INVALID, "cgroup parent %s: it must not have .. in it", parent);
+    return NULL;
+}
+
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
 {
+    COB_TRY(check_parent(step));
     if (step->executor->is_rootless) {
         hide_cgroups();
         return NULL;
     }
-    if (is_cgroup1(DEVICES_V1)) {
-        COB_TRY(open_parent(step, DEVICES_V1, &cgroups->devices_fd));
-        COB_TRY(
-            cob_wrap(make_devices_leaf(cgroups), "cgroup " DEVICES_V1 "/cob/%s", cgroups->leaf));
+    COB_TRY(make_devices_leaf(step, cgroups));
+    make_own_leaf(step, cgroups, MEMORY, "memory");
+    make_own_leaf(step, cgroups, PIDS, "pids");
+    if (cgroups->leaves[PIDS].fd >= 0)
+        try_write_at(cgroups->leaves[PIDS].fd, "pids.max", MAX_PROCESSES);
+    return make_unified_leaf(step, cgroups);
+}
+
+/* The number in the line "oom_kill <number>" of a file; false: it has none. */
+static bool read_kills(int dir_fd, const char *name, uint64_t *ret_n)
+{
+    cob_autoclose int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+    g_autoptr(GBytes) bytes = NULL;
+    g_autoptr(cob_error) err = fd < 0 ? NULL : cob_fs_read_fd(fd, STAT_BYTES, &bytes);
+    gsize len = 0;
+
+    if (err || !bytes)
+        return false;
+    const char *data = g_bytes_get_data(bytes, &len);
+    g_autofree char *text = g_strndup(data ? data : "", len);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line; line++) {
+        if (g_str_has_prefix(*line, "oom_kill "))
+            return g_ascii_string_to_unsigned(
+                g_strstrip(*line + strlen("oom_kill ")), 10, 0, G_MAXUINT64, ret_n, NULL);
     }
-    COB_TRY(show_cgroup2());
-    COB_TRY(open_parent(step, CGROUPS, &cgroups->unified_fd));
-    cgroups->path = g_build_filename("/cob", cgroups->leaf, NULL);
-    return NULL;
+    return false;
 }
 
 struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups)
 {
     struct step_cgroups *cgroups = g_new(struct step_cgroups, 1);
 
-    *cgroups = (struct step_cgroups){
-        .devices_fd = -1, .unified_fd = -1, .leaf = g_strdup(step->id), .procs_fds = {-1, -1}};
+    *cgroups = (struct step_cgroups){.name = g_strdup(step->id)};
+    for (int i = 0; i < N_HIERARCHIES; i++)
+        cgroups->leaves[i] = (struct leaf){.parent_fd = -1, .fd = -1};
+    for (size_t i = 0; i < G_N_ELEMENTS(cgroups->join_fds); i++)
+        cgroups->join_fds[i] = -1;
     *ret_cgroups = cgroups;
+    read_kills(AT_FDCWD, "/proc/vmstat", &cgroups->n_kills_before);
     return fill(step, cgroups);
 }
 
@@ -175,19 +379,34 @@ const char *cgroups_path(const struct step_cgroups *cgroups)
 
 bool cgroups_filter_devices(const struct step_cgroups *cgroups)
 {
-    return cgroups->devices_fd >= 0;
+    return cgroups->leaves[DEVICES].fd >= 0;
 }
 
-const int *cgroups_procs_fds(const struct step_cgroups *cgroups)
+const int *cgroups_join_fds(const struct step_cgroups *cgroups)
 {
-    return cgroups->procs_fds;
+    return cgroups->join_fds;
+}
+
+/* The step's own count, where there is one; else whether the machine's has grown meanwhile, and the
+ * step ended as one does whom the kernel killed. */
+enum cob_executor_oom cgroups_oom(const struct step_cgroups *cgroups, int exit_code)
+{
+    uint64_t n = 0;
+
+    if (read_kills(cgroups->leaves[MEMORY].fd, "memory.oom_control", &n) ||
+        read_kills(cgroups->leaves[UNIFIED_V2].fd, "memory.events", &n))
+        return n > 0 ? COB_EXECUTOR_OOM_CERTAIN : COB_EXECUTOR_OOM_NONE;
+    if (exit_code == 128 + SIGKILL && read_kills(AT_FDCWD, "/proc/vmstat", &n) &&
+        n > cgroups->n_kills_before)
+        return COB_EXECUTOR_OOM_LIKELY;
+    return COB_EXECUTOR_OOM_NONE;
 }
 
 /* The kernel needs a moment to count out the last process. */
-static void remove_leaf(int parent_fd, const char *leaf)
+static void remove_leaf(const struct leaf *leaf, const char *name)
 {
     for (int i = 0; i < REMOVE_TRIES; i++) {
-        if (unlinkat(parent_fd, leaf, AT_REMOVEDIR) == 0 || errno != EBUSY)
+        if (remove_once(leaf->parent_fd, name) == 0 || errno != EBUSY)
             return;
         g_usleep(REMOVE_WAIT_US);
     }
@@ -197,14 +416,15 @@ void cgroups_remove(struct step_cgroups *cgroups)
 {
     if (!cgroups)
         return;
-    if (cgroups->devices_fd >= 0)
-        remove_leaf(cgroups->devices_fd, cgroups->leaf);
-    if (cgroups->unified_fd >= 0)
-        remove_leaf(cgroups->unified_fd, cgroups->leaf);
-    cob_closep(&cgroups->devices_fd);
-    cob_closep(&cgroups->unified_fd);
-    cob_closep(&cgroups->procs_fds[0]);
-    g_free(cgroups->leaf);
+    for (int i = 0; i < N_HIERARCHIES; i++) {
+        if (cgroups->leaves[i].parent_fd >= 0)
+            remove_leaf(&cgroups->leaves[i], cgroups->name);
+        cob_closep(&cgroups->leaves[i].parent_fd);
+        cob_closep(&cgroups->leaves[i].fd);
+    }
+    for (int *fd = cgroups->join_fds; *fd >= 0; fd++)
+        cob_closep(fd);
+    g_free(cgroups->name);
     g_free(cgroups->path);
     g_free(cgroups);
 }

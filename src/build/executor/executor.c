@@ -136,6 +136,8 @@ static void *run_step(void *arg)
     struct step *step = arg;
 
     step->err = carry_out(step);
+    if (!step->err)
+        step->outcome.oom = cgroups_oom(step->cgroups, step->outcome.exit_code);
     stepmounts_leave(step);
     cob_rootfs_unmake(step->request->root_fd, step->stubs);
     cgroups_remove(step->cgroups);
@@ -162,7 +164,8 @@ static struct cob_error *check_request(const struct cob_executor_request *reques
  * a new one, and nothing else in cob sees that. It ends with the run, and its namespace with it.
  */
 struct cob_error *cob_executor_run(struct cob_executor *executor,
-    const struct cob_executor_request *request, struct cob_cancel *cancel, int *ret_exit_code)
+    const struct cob_executor_request *request, struct cob_cancel *cancel,
+    struct cob_executor_outcome *ret_outcome)
 {
     struct step step;
 
@@ -171,7 +174,7 @@ struct cob_error *cob_executor_run(struct cob_executor *executor,
     step_init(&step, executor, request, cancel);
     g_thread_join(g_thread_new("step", run_step, &step));
     if (!step.err)
-        *ret_exit_code = step.exit_code;
+        *ret_outcome = step.outcome;
     step_done(&step);
     return step.err;
 }

@@ -86,6 +86,12 @@ struct cob_executor_host {
     const char *name, *address;
 };
 
+/* Of "nofile", "core", ...; -1: none. */
+struct cob_executor_ulimit {
+    const char *name;
+    int64_t soft, hard;
+};
+
 /* What to run. Zero and NULL mean: default, also for the descriptors. */
 struct cob_executor_request {
     int root_fd;           /* a detached mount; borrowed, but good for one run only */
@@ -96,6 +102,12 @@ struct cob_executor_request {
     const char *user;       /* USER: "name|uid[:group|gid]"; NULL or "": root */
     const char *hostname;   /* NULL: buildkitsandbox */
     enum cob_executor_network network;
+    /* No sandbox but the namespaces: all capabilities of cob, no filter of system calls, no masks,
+     * devices, /sys and cgroups to be written to. The caller has checked that it is allowed. */
+    bool is_insecure;
+    const char *cgroup_parent; /* where the cgroup of the step is made; NULL: at the top */
+    const struct cob_executor_ulimit *ulimits; /* instead of the default for their names */
+    size_t n_ulimits;
     const struct cob_executor_host *extra_hosts; /* for /etc/hosts */
     size_t n_extra_hosts;
     const struct cob_executor_mount *mounts;
@@ -113,13 +125,25 @@ struct cob_executor_request {
     int resize_fd; /* 0: none. An eventfd: stdin_fd's terminal has changed its size */
 };
 
+/* Did the kernel end a process of the step for want of memory? */
+enum cob_executor_oom {
+    COB_EXECUTOR_OOM_NONE = 0,
+    COB_EXECUTOR_OOM_LIKELY,  /* one of the machine's, while the step ran that then was killed */
+    COB_EXECUTOR_OOM_CERTAIN, /* one of the step's: its cgroup has counted it */
+};
+
+struct cob_executor_outcome {
+    int exit_code; /* 0..255; 128 + the signal that ended it */
+    enum cob_executor_oom oom;
+};
+
 /*
  * Run a process to its end; nothing of it is left then, whatever became of it.
  *
- * ret_exit_code:  0..255; 128 + the signal that ended it.
  * errors:         COB_CANCELLED; COB_INVALID: user, mounts or cwd that cannot be had in this root;
  *                 COB_NOT_FOUND: args[0] is not in it; COB_PRECONDITION: something must be
  *                 installed or allowed, the text says what.
  */
 COB_RESULT struct cob_error *cob_executor_run(struct cob_executor *executor,
-    const struct cob_executor_request *request, struct cob_cancel *cancel, int *ret_exit_code);
+    const struct cob_executor_request *request, struct cob_cancel *cancel,
+    struct cob_executor_outcome *ret_outcome);

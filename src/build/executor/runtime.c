@@ -28,7 +28,7 @@
 struct entrance {
     int alive_read_fd, alive_write_fd;
     int netns_fd;
-    const int *procs_fds;
+    const int *join_fds;
     bool takes_terminal; /* standard input is a terminal that is to tell it of changes of size */
 };
 
@@ -42,7 +42,7 @@ static int enter(void *arg)
     close(entrance->alive_write_fd);
     if (poll(&alive, 1, 0) != 0)
         return ECHILD;
-    for (const int *fd = entrance->procs_fds; *fd >= 0; fd++) {
+    for (const int *fd = entrance->join_fds; *fd >= 0; fd++) {
         if (write(*fd, "0", 1) != 1)
             return errno;
     }
@@ -143,7 +143,7 @@ static struct cob_error *spawn(struct step *step, const char *runtime, struct st
     struct entrance entrance = {.alive_read_fd = step->executor->alive_fds[0],
         .alive_write_fd = step->executor->alive_fds[1],
         .netns_fd = step->netns_fd,
-        .procs_fds = cgroups_procs_fds(step->cgroups),
+        .join_fds = cgroups_join_fds(step->cgroups),
         .takes_terminal = step->request->is_terminal && !relay_console(relay)};
     g_autoptr(GPtrArray) args = make_args(step, runtime, relay_console(relay));
     struct cob_process_request request = {.argv = (const char *const *)args->pdata,
@@ -198,9 +198,10 @@ static struct cob_error *explain(const struct step *step, const char *runtime, c
             step->request->args[0]);
     if (strstr(words, "open executable") || strstr(words, "permission denied"))
         return cob_fail(COB_DENIED, "exec: \"%s\": permission denied", step->request->args[0]);
-    if (step->executor->is_single_id && strstr(words, "nvalid argument"))
+    if (step->executor->is_rootless && strstr(words, "nvalid argument"))
         return cob_fail(COB_PRECONDITION,
-            "%s: %s: this user has one id only: give it a range in /etc/subuid and /etc/subgid",
+            "%s: %s: whoever runs cob may lack an id or a group that the step has: add more to "
+            "/etc/subuid and /etc/subgid",
             name, words);
     return cob_fail(COB_UNKNOWN, "%s: %s", name, words);
 }
@@ -229,7 +230,7 @@ static struct cob_error *try_runtime(struct step *step, const char *runtime, cha
         return err;
     }
     COB_TRY(cob_process_wait(process, NULL, &status));
-    step->exit_code = status;
+    step->outcome.exit_code = status;
     if (status)
         *ret_words = read_words(step);
     if (status && !*ret_words && !has_started(step))

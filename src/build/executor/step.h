@@ -6,6 +6,7 @@
  *     stepmounts.c  the step's mount namespace, the request's mounts
  *     etcfiles.c    the texts of hosts and resolv.conf
  *     bundle.c      config.json
+ *     insecure.c    what a step has that is not kept in
  *     cgroups.c     cgroups of a step
  *     stepnet.c     the build's network namespace and its helper
  *     runtime.c     crun or runc: started, watched, its words
@@ -62,7 +63,7 @@ struct step {
     int netns_fd;           /* borrowed from the network; -1 */
     const char *nameserver; /* borrowed */
     struct cob_error *err;
-    int exit_code;
+    struct cob_executor_outcome outcome;
 };
 
 /* stepmounts.c */
@@ -82,6 +83,10 @@ char *etcfiles_resolv_conf(enum cob_executor_network network, const char *namese
 /* bundle.c: the caller's */
 json_t *bundle_config(const struct step *step, const char *cgroups_path);
 
+/* insecure.c: the caller's */
+json_t *insecure_capabilities(void);
+json_t *insecure_devices(void);
+
 /* cgroups.c */
 struct step_cgroups;
 COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups **ret_cgroups);
@@ -89,7 +94,9 @@ COB_RESULT struct cob_error *cgroups_new(struct step *step, struct step_cgroups 
 const char *cgroups_path(const struct step_cgroups *cgroups);
 /* Are devices filtered already, which a runtime would need a cgroup for? */
 bool cgroups_filter_devices(const struct step_cgroups *cgroups);
-const int *cgroups_procs_fds(const struct step_cgroups *cgroups); /* -1 terminated; to be joined */
+const int *cgroups_join_fds(const struct step_cgroups *cgroups); /* -1 terminated: write "0" */
+/* Did memory run out? To be asked when the step has ended. */
+enum cob_executor_oom cgroups_oom(const struct step_cgroups *cgroups, int exit_code);
 void cgroups_remove(struct step_cgroups *cgroups);
 
 /* stepnet.c */

@@ -56,10 +56,6 @@ static struct cob_error *network_of(
         *ret_network = COB_EXECUTOR_NETWORK_NONE;
         return NULL;
     case PB__NET_MODE__HOST:
-        if (!run->ops->config.is_host_network_allowed)
-            return cob_fail(COB_DENIED,
-                "the step wants the host's network, which is not allowed: add --allow "
-                "network.host");
         *ret_network = COB_EXECUTOR_NETWORK_HOST;
         return NULL;
     case _PB__NET_MODE_IS_INT_SIZE:
@@ -90,6 +86,29 @@ static bool is_valid_exit(const Pb__Meta *meta, int exit_code)
     return false;
 }
 
+/* Memory that ran out comes first, and in BuildKit's words: the exit code does not tell. */
+static struct cob_error *explain_exit(
+    const Pb__Meta *meta, const struct cob_executor_outcome *outcome)
+{
+    g_autofree char *command = command_text(meta);
+    const char *why = "";
+
+    switch (outcome->oom) {
+    case COB_EXECUTOR_OOM_NONE:
+        break;
+    case COB_EXECUTOR_OOM_LIKELY:
+        why = "cannot allocate memory, it seems: the machine ran out of it meanwhile, and the "
+              "kernel ended a process: ";
+        break;
+    case COB_EXECUTOR_OOM_CERTAIN:
+        why = "cannot allocate memory: it ran out, and the kernel ended a process of the step: ";
+        break;
+    }
+    return cob_fail(outcome->oom == COB_EXECUTOR_OOM_NONE ? COB_UNKNOWN : COB_EXHAUSTED,
+        "process \"%s\" did not complete successfully: %sexit code: %d", command, why,
+        outcome->exit_code);
+}
+
 static const Pb__Mount *root_mount(const Pb__ExecOp *exec)
 {
     for (size_t i = 0; i < exec->n_mounts; i++) {
@@ -111,14 +130,28 @@ static GArray *extra_hosts(const Pb__Meta *meta)
     return hosts;
 }
 
+static GArray *ulimits_of(const Pb__Meta *meta)
+{
+    GArray *ulimits = g_array_new(FALSE, FALSE, sizeof(struct cob_executor_ulimit));
+
+    for (size_t i = 0; i < meta->n_ulimit; i++) {
+        const Pb__Ulimit *from = meta->ulimit[i];
+        struct cob_executor_ulimit ulimit = {from->name, from->soft, from->hard};
+
+        g_array_append_val(ulimits, ulimit);
+    }
+    return ulimits;
+}
+
 static struct cob_error *execute(
     const struct op_run *run, int root_fd, const struct step_mounts *mounts)
 {
     const Pb__Meta *meta = run->vertex->op->exec->meta;
     g_autoptr(GPtrArray) env = step_env(meta, mounts);
     g_autoptr(GArray) hosts = extra_hosts(meta);
+    g_autoptr(GArray) ulimits = ulimits_of(meta);
     g_autoptr(GPtrArray) args = g_ptr_array_new();
-    int exit_code = 0;
+    struct cob_executor_outcome outcome = {0};
     struct cob_executor_request request = {
         .root_fd = root_fd,
         .is_root_readonly = root_mount(run->vertex->op->exec)->readonly,
@@ -130,6 +163,10 @@ static struct cob_error *execute(
         .n_extra_hosts = hosts->len,
         .mounts = (const struct cob_executor_mount *)(void *)mounts->mounts->data,
         .n_mounts = mounts->mounts->len,
+        .is_insecure = run->vertex->op->exec->security == PB__SECURITY_MODE__INSECURE,
+        .cgroup_parent = *meta->cgroupparent ? meta->cgroupparent : NULL,
+        .ulimits = (const struct cob_executor_ulimit *)(void *)ulimits->data,
+        .n_ulimits = ulimits->len,
         .log = pass_log,
         .log_arg = (void *)(uintptr_t)run,
     };
@@ -139,12 +176,8 @@ static struct cob_error *execute(
         g_ptr_array_add(args, meta->args[i]);
     g_ptr_array_add(args, NULL);
     request.args = (const char *const *)args->pdata;
-    COB_TRY(cob_executor_run(run->ops->config.executor, &request, run->cancel, &exit_code));
-    if (is_valid_exit(meta, exit_code))
-        return NULL;
-    g_autofree char *command = command_text(meta);
-    return cob_fail(COB_UNKNOWN, "process \"%s\" did not complete successfully: exit code: %d",
-        command, exit_code);
+    COB_TRY(cob_executor_run(run->ops->config.executor, &request, run->cancel, &outcome));
+    return is_valid_exit(meta, outcome.exit_code) ? NULL : explain_exit(meta, &outcome);
 }
 
 /* Mount the root, with all that the step wants in it, and run. Afterwards nothing is mounted. */
@@ -153,8 +186,7 @@ static struct cob_error *run_in_draft(const struct op_run *run, struct cob_snaps
     cob_autoclose int root_fd = -1;
     struct step_mounts mounts;
 
-    if (run->vertex->op->exec->security != PB__SECURITY_MODE__SANDBOX)
-        return cob_fail(COB_UNIMPLEMENTED, "--security=insecure is not supported yet");
+    COB_TRY(cob_ops_check_exec(&run->ops->config, run->vertex->op->exec));
     COB_TRY(cob_ops_mounts_open(run, &mounts));
     struct cob_error *err = cob_snapshot_draft_mount(draft, &root_fd);
     if (!err)

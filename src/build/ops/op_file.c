@@ -223,9 +223,16 @@ static struct cob_error *copy_up(int path_fd, const char *path)
 {
     struct stat st;
 
-    if (fstat(path_fd, &st) < 0 || fchownat(path_fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0)
-        return cob_fail_errno(errno, "change %s", path);
-    return NULL;
+    if (fstat(path_fd, &st) < 0)
+        return cob_fail_errno(errno, "stat %s", path);
+    if (fchownat(path_fd, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) == 0)
+        return NULL;
+    if (errno == EPERM || errno == EOVERFLOW)
+        return cob_fail_errno(errno,
+            "bring %s into the new layer: it belongs to an id that whoever runs cob has not: add "
+            "it to /etc/subuid and /etc/subgid",
+            path);
+    return cob_fail_errno(errno, "bring %s into the new layer", path);
 }
 
 /* spec: fsutil copy/copy.go, prepareTargetDir: a file goes into a directory that is there, and so
@@ -251,7 +258,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
     COB_TRY(cob_ops_owner(
         copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
     COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir), "%s", copy->dest));
-    COB_TRY(copy_up(fd, copy->dest));
+    COB_TRY(copy_up(fd, plan->dir));
     if (!plan->is_dir)
         plan->name = g_steal_pointer(&name);
     return NULL;
@@ -339,7 +346,8 @@ static struct cob_error *try_unpack(const struct place *place, const struct copy
         !S_ISREG(cob_context_get(from, index).mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
+    COB_TRY(
+        cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", cob_context_get(from, index).path));
     if (!*ret_is_done)
         return NULL;
     COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
@@ -368,8 +376,9 @@ static struct cob_error *copy_as_planned(const struct place *place, const struct
 static struct cob_error *copy_one(const struct place *place, const struct copy_plan *wish,
     struct cob_context *from, const struct cob_context_match *match)
 {
-    bool takes_contents =
-        S_ISDIR(cob_context_get(from, match->index).mode) && wish->copy->dircopycontents;
+    const struct cob_context_entry entry = cob_context_get(from, match->index);
+    /* a root has no name that it could have at the destination */
+    bool takes_contents = S_ISDIR(entry.mode) && (wish->copy->dircopycontents || !*entry.path);
     const char *name = takes_contents ? NULL : cob_context_get(from, match->named).name;
     struct copy_plan plan = *wish;
     struct cob_error *err = plan_in_mount(place, takes_contents, &plan);

@@ -5,6 +5,7 @@
  *
  *     docker-image://   a pulled or built image's top snapshot     keyed by its digest
  *     local://          the user's directory, walked, not copied   no key: read in every build
+ *     https://, git://  a snapshot of the file or the checkout     no key, unless it is pinned
  *     exec              a draft over the root, mounted, run in a sandbox, committed
  *     file              a draft over the base, changed, committed
  *
@@ -16,6 +17,7 @@
 #include "build/context/context.h"
 #include "build/executor/executor.h"
 #include "build/images/images.h"
+#include "build/remote/remote.h"
 #include "build/solver/solver.h"
 #include "build/sshagent/sshagent.h"
 #include "disk/cachemount/cachemount.h"
@@ -44,12 +46,20 @@ struct cob_ops_config {
     struct cob_store *store;
     struct cob_executor *executor;
     struct cob_image_source *images;
+    struct cob_remote_source *remotes;
     struct cob_cachemount_pool *cachemounts;
     const struct cob_observer *observer;
     const struct cob_ops_client *client;
     bool is_host_network_allowed; /* --allow network.host */
+    bool is_insecure_allowed;     /* --allow security.insecure */
     const char *build_name;       /* for those who wait for a cache mount that this build holds */
 };
+
+/* May all steps of a graph have what they want? Whoever gets more than the sandbox is told of in a
+ * warning. To be asked before anything is done, since a step that is cached is never run.
+ * errors: COB_DENIED, at the step's line. */
+COB_RESULT struct cob_error *cob_ops_check_graph(
+    const struct cob_ops_config *config, const struct cob_llb_graph *graph);
 
 struct cob_ops;
 

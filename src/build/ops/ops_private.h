@@ -6,6 +6,7 @@
  *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
  *     op_source.c   images and the context
  *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them
+ *     entitlements.c  who may have more than the sandbox
  *     op_ssh.c      the ssh agents of a RUN
  *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,
  *                   file_mode.c --chmod, file_owner.c --chown
@@ -136,6 +137,11 @@ struct step_mounts {
 COB_RESULT struct cob_error *cob_ops_mounts_open(
     const struct op_run *run, struct step_mounts *ret_mounts);
 void cob_ops_mounts_done(struct step_mounts *mounts);
+
+/* --- entitlements.c --- */
+
+COB_RESULT struct cob_error *cob_ops_check_exec(
+    const struct cob_ops_config *config, const Pb__ExecOp *exec);
 
 /* --- op_ssh.c --- */
 

@@ -57,6 +57,7 @@ struct cob_rootfs_identity {
     GArray *groups; /* uint32_t, owned: supplementary ids */
 };
 
-/* USER by the image's passwd and group: "name|uid[:group|gid]"; NULL or "": root. */
+/* USER by the image's passwd and group: "name|uid[:group|gid]"; NULL or "": root.
+ * errors: COB_INVALID: there is none such; COB_PRECONDITION: this user namespace has no such id. */
 COB_RESULT struct cob_error *cob_rootfs_identify(
     int root_fd, const char *user, struct cob_rootfs_identity *ret_identity);

@@ -6,6 +6,7 @@
  * spec: BuildKit executor/oci/user.go, GetUser; moby/sys user, GetExecUser.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "build/rootfs/rootfs.h"
@@ -236,6 +237,38 @@ static struct cob_error *resolve(
     return name ? find_memberships(root_fd, name, identity) : NULL;
 }
 
+/* Is this id of the image one of ours, in the user namespace that we are in?
+ * spec: user_namespaces(7), "User and group ID mappings" */
+static bool is_mapped(const char *map_path, uint32_t id)
+{
+    g_autofree char *text = NULL;
+    uint32_t first, outside, count;
+    int n_used;
+
+    if (!g_file_get_contents(map_path, &text, NULL, NULL))
+        return true;
+    for (const char *at = text; sscanf(at, "%u %u %u%n", &first, &outside, &count, &n_used) == 3;
+         at += n_used) {
+        if (id >= first && id - first < count)
+            return true;
+    }
+    return false;
+}
+
+/* Said here, because the kernel says EINVAL to whoever uses such an id. */
+static struct cob_error *check_is_mapped(const struct cob_rootfs_identity *identity)
+{
+    const char *what = !is_mapped("/proc/self/uid_map", identity->uid)   ? "uid"
+                       : !is_mapped("/proc/self/gid_map", identity->gid) ? "gid"
+                                                                         : NULL;
+
+    if (!what)
+        return NULL;
+    return cob_fail(COB_PRECONDITION,
+        "whoever runs cob has no %s %u to give: add more to /etc/subuid and /etc/subgid", what,
+        *what == 'u' ? identity->uid : identity->gid);
+}
+
 struct cob_error *cob_rootfs_identify(
     int root_fd, const char *user, struct cob_rootfs_identity *ret_identity)
 {
@@ -247,6 +280,8 @@ struct cob_error *cob_rootfs_identify(
         identity.uid = identity.gid = 0;
         g_array_set_size(identity.groups, 0);
     }
+    if (!err)
+        err = check_is_mapped(&identity);
     if (err) {
         g_array_unref(identity.groups);
         return cob_wrap(err, "user %s", user);

@@ -43,7 +43,8 @@ static struct cob_error *serve(struct cob_sshagent_door *door, int fd)
     for (;;) {
         COB_TRY(sshagent_receive(fd, door->closing, request));
         if (sshagent_may_ask(request->data, request->len)) {
-            COB_TRY(sshagent_ask(door->agent, agent_fd, door->closing, request, answer));
+            COB_TRY(sshagent_send(agent_fd, door->closing, request));
+            COB_TRY(sshagent_receive(agent_fd, door->closing, answer));
             if (!sshagent_may_answer(request->data[0], answer->data, answer->len))
                 refuse(answer);
         } else {
@@ -106,8 +107,8 @@ static struct cob_error *listen_at(int dir_fd, const char *name, int *ret_fd)
 static struct cob_error *give_to(int dir_fd, const char *name, const struct cob_sshagent_owner *to)
 {
     if (fchownat(dir_fd, name, to->uid, to->gid, AT_SYMLINK_NOFOLLOW) < 0)
-        return cob_fail_errno(
-            errno, "give the socket of the ssh agent to %u:%u", (unsigned)to->uid, (unsigned)to->gid);
+        return cob_fail_errno(errno, "give the socket of the ssh agent to %u:%u", (unsigned)to->uid,
+            (unsigned)to->gid);
     if (fchmodat(dir_fd, name, to->mode & 07777, 0) < 0)
         return cob_fail_errno(errno, "set the mode of the ssh agent's socket to %o", to->mode);
     return NULL;

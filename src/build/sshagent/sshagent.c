@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,30 +34,9 @@ static struct cob_error *connect_to(const char *path, int *ret_fd)
     return NULL;
 }
 
-struct cob_error *sshagent_connect(struct cob_sshagent *agent, int *ret_fd)
+struct cob_error *sshagent_connect(const struct cob_sshagent *agent, int *ret_fd)
 {
-    *ret_fd = -1;
-    return agent->socket_path ? connect_to(agent->socket_path, ret_fd) : NULL;
-}
-
-static struct cob_error *exchange(
-    int fd, struct cob_cancel *cancel, const GByteArray *request, GByteArray *answer)
-{
-    COB_TRY(sshagent_send(fd, cancel, request));
-    return sshagent_receive(fd, cancel, answer);
-}
-
-/* With our own agent an exchange is not cut short: the next one would get its answer. It asks
- * nobody, so it answers at once. */
-struct cob_error *sshagent_ask(struct cob_sshagent *agent, int fd, struct cob_cancel *cancel,
-    const GByteArray *request, GByteArray *answer)
-{
-    if (fd >= 0)
-        return exchange(fd, cancel, request, answer);
-    g_mutex_lock(&agent->lock);
-    struct cob_error *err = exchange(agent->own_fd, NULL, request, answer);
-    g_mutex_unlock(&agent->lock);
-    return err;
+    return connect_to(agent->socket_path, ret_fd);
 }
 
 /* --- our own agent --- */
@@ -76,8 +54,7 @@ static int leave_terminal(void *arg)
 /* It says its socket's name once it listens. */
 static struct cob_error *wait_for_start(int out_fd, struct cob_cancel *cancel)
 {
-    struct pollfd polls[] = {
-        {.fd = out_fd, .events = POLLIN}, {cob_cancel_fd(cancel), POLLIN, 0}};
+    struct pollfd polls[] = {{.fd = out_fd, .events = POLLIN}, {cob_cancel_fd(cancel), POLLIN, 0}};
     char text[256];
     ssize_t n = 0;
 
@@ -87,10 +64,9 @@ static struct cob_error *wait_for_start(int out_fd, struct cob_cancel *cancel)
     return n > 0 ? NULL : cob_fail(COB_UNKNOWN, "ssh-agent does not start");
 }
 
-static struct cob_error *spawn(
-    struct cob_sshagent *agent, const char *socket_path, struct cob_cancel *cancel)
+static struct cob_error *spawn(struct cob_sshagent *agent, struct cob_cancel *cancel)
 {
-    const char *const argv[] = {"ssh-agent", "-D", "-a", socket_path, NULL};
+    const char *const argv[] = {"ssh-agent", "-D", "-a", agent->socket_path, NULL};
     int ends[2];
 
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -113,16 +89,16 @@ static char *words_of(GBytes *bytes)
     g_autofree char *text = g_strndup(data ? data : "", len);
     g_autofree char *valid = g_utf8_make_valid(g_strstrip(text), -1);
 
-    return g_strdup(*valid ? g_strdelimit(valid, "\n", ' ')
-                           : "it is no private key, or has a passphrase");
+    return g_strdup(
+        *valid ? g_strdelimit(valid, "\n", ' ') : "it is no private key, or has a passphrase");
 }
 
 /* By standard input: so a file that others may read will do, as it does for BuildKit. */
 static struct cob_error *add_key(
-    const char *socket_path, const char *path, struct cob_cancel *cancel)
+    const struct cob_sshagent *agent, const char *path, struct cob_cancel *cancel)
 {
     static const char *const argv[] = {"ssh-add", "-q", "-", NULL};
-    g_autofree char *socket_env = g_strdup_printf("SSH_AUTH_SOCK=%s", socket_path);
+    g_autofree char *socket_env = g_strdup_printf("SSH_AUTH_SOCK=%s", agent->socket_path);
     g_autofree char *path_env = g_strdup_printf("PATH=%s", g_getenv("PATH"));
     const char *const envp[] = {socket_env, path_env, "SSH_ASKPASS_REQUIRE=never", NULL};
     const struct cob_process_request request = {
@@ -147,16 +123,7 @@ static struct cob_error *add_key(
         path, words);
 }
 
-static struct cob_error *fill_own(struct cob_sshagent *agent, const char *socket_path,
-    const char *const *paths, struct cob_cancel *cancel)
-{
-    COB_TRY(spawn(agent, socket_path, cancel));
-    for (; *paths; paths++)
-        COB_TRY(add_key(socket_path, *paths, cancel));
-    return connect_to(socket_path, &agent->own_fd);
-}
-
-/* In a folder that nobody else may enter, and that is gone before the first step runs. */
+/* In a folder that nobody else may enter. */
 static struct cob_error *open_own(
     struct cob_sshagent *agent, const char *const *paths, struct cob_cancel *cancel)
 {
@@ -164,11 +131,12 @@ static struct cob_error *open_own(
 
     if (!g_mkdtemp_full(dir, 0700))
         return cob_fail_errno(errno, "make a folder in %s", g_get_tmp_dir());
-    g_autofree char *socket_path = g_build_filename(dir, "agent", NULL);
-    struct cob_error *err = fill_own(agent, socket_path, paths, cancel);
-    unlink(socket_path);
-    rmdir(dir);
-    return err;
+    agent->socket_path = g_build_filename(dir, "agent", NULL);
+    agent->own_dir = g_steal_pointer(&dir);
+    COB_TRY(spawn(agent, cancel));
+    for (; *paths; paths++)
+        COB_TRY(add_key(agent, *paths, cancel));
+    return NULL;
 }
 
 /* --- the API --- */
@@ -205,11 +173,13 @@ static struct cob_error *fill(
     if (!paths || !paths[0] || (!paths[1] && !*paths[0]))
         paths = usual;
     if (!paths[0] || !*paths[0])
-        return cob_fail(COB_PRECONDITION,
-            "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
+        return cob_fail(
+            COB_PRECONDITION, "invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set");
     COB_TRY(sort_paths(paths, &socket_path));
+    if (!socket_path)
+        return open_own(agent, paths, cancel);
     agent->socket_path = g_strdup(socket_path);
-    return socket_path ? NULL : open_own(agent, paths, cancel);
+    return NULL;
 }
 
 struct cob_error *cob_sshagent_open(
@@ -217,21 +187,27 @@ struct cob_error *cob_sshagent_open(
 {
     g_autoptr(cob_sshagent) agent = g_new(struct cob_sshagent, 1);
 
-    *agent = (struct cob_sshagent){.own_fd = -1};
+    *agent = (struct cob_sshagent){.socket_path = NULL};
     COB_TRY(fill(agent, paths, cancel));
     *ret_agent = g_steal_pointer(&agent);
     return NULL;
+}
+
+const char *cob_sshagent_socket(const struct cob_sshagent *agent)
+{
+    return agent->socket_path;
 }
 
 void cob_sshagent_close(struct cob_sshagent *agent)
 {
     if (!agent)
         return;
-    cob_closep(&agent->own_fd);
-    if (agent->process)
-        cob_process_kill(agent->process, SIGTERM);
     cob_process_free(agent->process);
-    g_mutex_clear(&agent->lock);
+    if (agent->own_dir) {
+        unlink(agent->socket_path);
+        rmdir(agent->own_dir);
+    }
+    g_free(agent->own_dir);
     g_free(agent->socket_path);
     g_free(agent);
 }

@@ -5,8 +5,8 @@
  *     step  --socket-->  a door  --list and sign alone-->  an agent
  *
  * An agent is the user's own, reached by its socket, or one that holds the keys of named files:
- * Debian's ssh-agent, started for the build, whose socket is removed as soon as cob is connected,
- * so that nobody else reaches it, and which ends with cob. Keys are in its memory alone.
+ * Debian's ssh-agent, started for the build with a socket where nobody else may enter, which ends
+ * with cob. Keys are in its memory alone.
  *
  * A door is a listening socket of one step. Whoever knocks is not trusted: what is passed on is a
  * request for the list of keys or for a signature, and nothing that the agent says but their
@@ -35,6 +35,9 @@ COB_RESULT struct cob_error *cob_sshagent_open(
     const char *const *paths, struct cob_cancel *cancel, struct cob_sshagent **ret_agent);
 void cob_sshagent_close(struct cob_sshagent *agent);
 COB_AUTOPTR(cob_sshagent, cob_sshagent_close)
+
+/* For a program of cob's own that is trusted with all that an agent does. Borrowed. */
+const char *cob_sshagent_socket(const struct cob_sshagent *agent);
 
 struct cob_sshagent_door;
 

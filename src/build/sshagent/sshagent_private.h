@@ -28,10 +28,9 @@ enum {
 };
 
 struct cob_sshagent {
-    char *socket_path; /* the user's agent: one connection for each who knocks; NULL: our own */
-    struct cob_process *process;
-    GMutex lock;   /* guards own_fd, from a request to its answer */
-    int own_fd;    /* the only connection to our own; -1 */
+    char *socket_path;
+    char *own_dir;               /* of the socket of our own agent; NULL: it is the user's */
+    struct cob_process *process; /* our own agent; NULL */
 };
 
 /* --- messages.c --- */
@@ -54,9 +53,5 @@ COB_RESULT struct cob_error *sshagent_send(
 
 /* --- sshagent.c --- */
 
-/* A connection to the user's agent; -1 when the agent is our own. The caller closes it. */
-COB_RESULT struct cob_error *sshagent_connect(struct cob_sshagent *agent, int *ret_fd);
-
-/* Pass on a request that may pass, and bring its answer.  fd: of sshagent_connect(). */
-COB_RESULT struct cob_error *sshagent_ask(struct cob_sshagent *agent, int fd,
-    struct cob_cancel *cancel, const GByteArray *request, GByteArray *answer);
+/* One for each who is let in. The caller closes it. */
+COB_RESULT struct cob_error *sshagent_connect(const struct cob_sshagent *agent, int *ret_fd);

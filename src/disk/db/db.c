@@ -18,20 +18,74 @@ static void mark_bad(const struct cob_db *db)
     (void)fd;
 }
 
+/* SQLite goes on without the right to write when it cannot open a file for that, whatever the
+ * reason, and says so only when it is to write. Ask the file system for the reason. */
+static struct cob_error *read_only_error(const struct cob_db *db)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+        g_autofree char *path = g_strdup_printf("%s/cob.db%s", db->root_path, suffixes[i]);
+        cob_autoclose int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0 && errno != ENOENT)
+            return cob_fail_errno(errno, "open %s to write", path);
+    }
+    return cob_fail(COB_UNAVAILABLE,
+        "the database %s/cob.db could not be opened to write a moment ago (a full disk, or too "
+        "many "
+        "open files): run cob again",
+        db->root_path);
+}
+
+/* What SQLite was doing when the system refused it. */
+static const char *action_of(int extended)
+{
+    switch (extended) {
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+        return "read the database";
+    case SQLITE_IOERR_FSYNC:
+    case SQLITE_IOERR_DIR_FSYNC:
+        return "sync the database";
+    case SQLITE_IOERR_LOCK:
+    case SQLITE_IOERR_UNLOCK:
+    case SQLITE_IOERR_RDLOCK:
+    case SQLITE_IOERR_SHMLOCK:
+        return "lock the database";
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_TRUNCATE:
+    case SQLITE_IOERR_SHMSIZE:
+    case SQLITE_IOERR_SHMMAP:
+    case SQLITE_IOERR_SHMOPEN:
+        return "write to the database";
+    default:
+        return "open the database";
+    }
+}
+
 struct cob_error *cob_db_error(struct cob_db *db, int rc)
 {
+    const int left_errno = errno;
     int extended = sqlite3_extended_errcode(db->conn);
     int errnum = sqlite3_system_errno(db->conn);
     const char *text = sqlite3_errmsg(db->conn);
+
+    if (errnum ==
+        0) /* it forgets the reason when a commit failed: SQLite calls no more after that */
+        errnum = left_errno;
 
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return cob_fail_errno(ENOSPC, "write to the database %s/cob.db", db->root_path);
     case SQLITE_CANTOPEN:
+        if (errnum == ENOENT) /* of its second try, to read what it could not make */
+            return read_only_error(db);
+        G_GNUC_FALLTHROUGH;
     case SQLITE_IOERR:
         if (errnum)
-            return cob_fail_errno(errnum, "database %s/cob.db: %s", db->root_path, text);
-        return cob_fail(COB_UNKNOWN, "database %s/cob.db: %s", db->root_path, text);
+            return cob_fail_errno(errnum, "%s %s/cob.db", action_of(extended), db->root_path);
+        return cob_fail(COB_UNKNOWN, "%s %s/cob.db: %s", action_of(extended), db->root_path, text);
     case SQLITE_CONSTRAINT:
         if (extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY)
             return cob_fail(COB_EXISTS, "database: %s", text);
@@ -40,6 +94,7 @@ struct cob_error *cob_db_error(struct cob_db *db, int rc)
         return cob_fail(
             COB_UNAVAILABLE, "database %s/cob.db: another process keeps it locked", db->root_path);
     case SQLITE_READONLY:
+        return read_only_error(db);
     case SQLITE_PERM:
         return cob_fail(COB_DENIED, "database %s/cob.db: %s", db->root_path, text);
     case SQLITE_CORRUPT:
@@ -125,9 +180,11 @@ static struct cob_error *step_all(struct cob_db *db, sqlite3_stmt *statement,
     struct cob_db_row row = {statement};
     int rc;
 
+    errno = 0;
     while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
         if (on_row)
             COB_TRY(on_row(arg, &row));
+        errno = 0;
     }
     return rc == SQLITE_DONE ? NULL : cob_db_error(db, rc);
 }

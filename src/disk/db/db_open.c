@@ -38,6 +38,8 @@ static bool is_missing(const char *path)
 static struct cob_error *connect_file(struct cob_db *db, const char *name, enum state *ret_state)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", db->root_path, name);
+
+    errno = 0;
     int rc = sqlite3_open_v2(path, &db->conn,
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
             SQLITE_OPEN_PRIVATECACHE,
@@ -74,6 +76,7 @@ static int keep_version(void *arg, int n_columns, char **values, char **names)
 static struct cob_error *run_script(
     struct cob_db *db, const char *sql, int *ret_version, enum state *ret_state)
 {
+    errno = 0;
     int rc = sqlite3_exec(db->conn, sql, ret_version ? keep_version : NULL, ret_version, NULL);
 
     if (rc == SQLITE_NOTADB || rc == SQLITE_CORRUPT) {

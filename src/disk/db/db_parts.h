@@ -19,7 +19,8 @@ struct cob_db {
     bool is_begun;   /* the owner is inside a transaction */
 };
 
-/* The error for what SQLite said last. A damaged file is marked for the next cob_db_open(). */
+/* The error for what SQLite said last. errno is what it left, or 0. A damaged file is marked for
+ * the next cob_db_open(). */
 COB_RESULT struct cob_error *cob_db_error(struct cob_db *db, int rc);
 
 /* Beside the database: it was found damaged while in use. */

@@ -322,7 +322,7 @@ static struct cob_error *load_chain(
 /* Is it one of ours? Ids also come from callers' records. */
 static bool is_id(const char *id)
 {
-    return id[0] && strlen(id) <= 11 &&
+    return id[0] && strlen(id) <= COB_STORE_ID_CHARS &&
            strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz") == strlen(id);
 }
 

@@ -168,53 +168,60 @@ static struct cob_error *remove_workdirs(const struct cob_snapshot_draft *draft)
     return NULL;
 }
 
-static struct cob_error *insert_row(struct cob_db *db, const char *id,
-    const struct cob_snapshot_draft *draft, const struct cob_snapshot_facts *facts)
-{
-    return cob_db_run(db, NULL, NULL,
-        "INSERT INTO snapshots (id, parent, depth, description, chain_id, diff_id, tar_bytes,"
-        "  size_bytes, n_entries, fingerprint, created_us, last_used_us, boot)"
-        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
-        COB_DB_T(id), COB_DB_T(draft->parent ? draft->parent->id : NULL),
-        COB_DB_I(draft->parent ? draft->parent->depth + 1 : 1), COB_DB_T(facts->description),
-        COB_DB_T(facts->chain_id), COB_DB_T(facts->diff_id), COB_DB_I(facts->tar_bytes),
-        COB_DB_I(draft->usage.size_bytes), COB_DB_I(draft->usage.n_entries),
-        COB_DB_I(draft->usage.fingerprint), COB_DB_I(g_get_real_time()),
-        COB_DB_T(cob_store_boot(draft->registry->store)));
-}
-
 /* Between begin and commit. */
 static struct cob_error *publish(
-    struct cob_snapshot_draft *draft, const char *id, const struct cob_snapshot_facts *facts)
+    struct cob_snapshot_draft *draft, const struct cob_store_layer *layer)
 {
     struct cob_snapshot_registry *registry = draft->registry;
     int tmp_fd = cob_store_tmp_fd(registry->store);
 
-    COB_TRY(insert_row(cob_store_db(registry->store), id, draft, facts));
-    if (renameat2(tmp_fd, draft->name, registry->snapshots_fd, id, RENAME_NOREPLACE) < 0)
-        return cob_fail_errno(errno, "rename %s to snapshots/%s", draft->name, id);
+    COB_TRY(cob_store_layer_insert(registry->store, layer));
+    if (renameat2(tmp_fd, draft->name, registry->snapshots_fd, layer->id, RENAME_NOREPLACE) < 0)
+        return cob_fail_errno(errno, "rename %s to snapshots/%s", draft->name, layer->id);
     return NULL;
 }
 
 /* errors: COB_EXISTS when another has the chain_id. */
 static struct cob_error *publish_whole(
-    struct cob_snapshot_draft *draft, const char *id, const struct cob_snapshot_facts *facts)
+    struct cob_snapshot_draft *draft, const struct cob_store_layer *layer)
 {
     struct cob_snapshot_registry *registry = draft->registry;
 
     COB_TRY(cob_store_begin(registry->store));
-    struct cob_error *err = publish(draft, id, facts);
+    struct cob_error *err = publish(draft, layer);
     if (err) {
         cob_store_rollback(registry->store);
         return err;
     }
     err = cob_store_commit(registry->store);
     if (err) /* the id is nobody else's: it can go back to be dropped with the draft */
-        renameat2(registry->snapshots_fd, id, cob_store_tmp_fd(registry->store), draft->name,
+        renameat2(registry->snapshots_fd, layer->id, cob_store_tmp_fd(registry->store), draft->name,
             RENAME_NOREPLACE);
     else
         g_clear_pointer(&draft->name, g_free);
     return err;
+}
+
+static struct cob_error *record_and_publish(
+    struct cob_snapshot_draft *draft, const char *id, const struct cob_snapshot_facts *facts)
+{
+    const struct cob_store_layer layer = {
+        .id = id,
+        .parent = draft->parent ? draft->parent->id : NULL,
+        .depth = draft->parent ? draft->parent->depth + 1 : 1,
+        .description = facts->description,
+        .chain_id = facts->chain_id,
+        .diff_id = facts->diff_id,
+        .tar_bytes = facts->tar_bytes,
+        .size_bytes = draft->usage.size_bytes,
+        .n_entries = draft->usage.n_entries,
+        .fingerprint = draft->usage.fingerprint,
+        .created_us = g_get_real_time(),
+    };
+
+    COB_TRY(cob_wrap(cob_store_layer_write(draft->registry->store, draft->dir_fd, &layer), "%s/%s",
+        cob_store_tmp_path(draft->registry->store), draft->name));
+    return publish_whole(draft, &layer);
 }
 
 /* The new snapshot is held before anybody else can see it. */
@@ -228,7 +235,7 @@ static struct cob_error *commit_new(struct cob_snapshot_draft *draft,
     COB_TRY(reserve_number(registry, &number));
     g_autofree char *id = id_of(number);
     COB_TRY(cob_snapshot_hold(registry, id));
-    struct cob_error *err = publish_whole(draft, id, facts);
+    struct cob_error *err = record_and_publish(draft, id, facts);
     if (!err) {
         parent = draft->parent ? cob_snapshot_ref(draft->parent) : NULL;
         err = cob_snapshot_adopt(registry, id, parent, ret_snapshot);

@@ -215,6 +215,12 @@ struct cob_error *cob_store_open(const char *path, struct cob_store **ret_store)
     g_autoptr(cob_store) store = store_new(path);
     struct cob_error *err = open_all(store);
 
+    if (err && cob_error_code(err) == COB_EXHAUSTED && cob_store_clear_dead(store)) {
+        cob_error_free(err);
+        cob_store_close(store);
+        store = store_new(path);
+        err = open_all(store);
+    }
     if (err && cob_error_code(err) == COB_DENIED)
         return cob_wrap(err, "no right to write to the store %s (COB_ROOT names another)", path);
     if (err)
@@ -232,13 +238,13 @@ static void close_fd(int fd)
 /* The folder first, then its lock: until the end nobody takes it for a dead one's. */
 static void give_lease_back(struct cob_store *store)
 {
-    if (store->tmp_fd >= 0) {
+    if (store->leases_fd >= 0) {
         g_autoptr(cob_error) err = cob_tree_remove(store->leases_fd, store->lease);
 
         if (err)
             cob_trace(1, "tmp/%s stays for the next start", store->lease);
-        close(store->tmp_fd);
     }
+    close_fd(store->tmp_fd);
     if (store->lease_fd >= 0) {
         flock(store->lease_fd, LOCK_UN);
         close(store->lease_fd);
@@ -267,12 +273,13 @@ char *cob_store_warning(const struct cob_store *store)
 {
     const char *replaced = cob_db_replaced(store->db);
 
-    if (!replaced)
+    if (!replaced && !store->is_database_lost)
         return NULL;
     return g_strdup_printf(
-        "the database of the store %s was damaged, and a new one was begun: the names of images "
-        "and the cached steps are gone, cache mounts are kept; the old one is now %s",
-        store->path, replaced);
+        "the database of the store %s was %s, and a new one was begun: the names of images and the "
+        "cached steps are gone, cache mounts and the layers that are whole are kept%s%s",
+        store->path, replaced ? "damaged" : "gone", replaced ? "; the old one is now " : "",
+        replaced ? replaced : "");
 }
 
 struct cob_db *cob_store_db(struct cob_store *store)

@@ -5,9 +5,10 @@
  *
  *     <root>/cob.db                SQLite: images, blobs, snapshots, cache records, ...
  *     <root>/blobs/sha256/<hex>    content, verified when it was written
- *     <root>/snapshots/<id>/fs     see disk/snapshot
+ *     <root>/snapshots/<id>/fs     see disk/snapshot; `record` beside it says what it is
  *     <root>/mounts/               see disk/cachemount
  *     <root>/corrupt/              blobs that changed on disk, for a person to look at
+ *     <root>/reserve               space that is given up so that a full disk can be tidied
  *     <root>/tmp/<lease>/          what one process is making; its file `lock` is flock()ed while
  *                                  that process lives
  *     <root>/locks                 one file for byte-range locks, see cob_store_try_lock()
@@ -35,6 +36,10 @@ char *cob_store_default_path(void);
 
 /* errors: the path is in the text; no right to write there is said as such. */
 COB_RESULT struct cob_error *cob_store_open(const char *path, struct cob_store **ret_store);
+
+/* To be called before the store is opened by who is going to remove things from it: on a full disk
+ * the reserve is given up for that. Opening makes it again when there is room. */
+void cob_store_spend_reserve(const char *path);
 
 /* Gives the lease back and removes this process's tmp/ folder. */
 void cob_store_close(struct cob_store *store);
@@ -90,6 +95,30 @@ COB_AUTOPTR(cob_store_lock, cob_store_unlock)
  * dropped with all that stands on it, and a build makes it again.
  */
 COB_RESULT struct cob_error *cob_store_sync(struct cob_store *store);
+
+/* --- the layers of disk/snapshot --- */
+
+/* A number in base 36. */
+#define COB_STORE_ID_CHARS 11
+
+/* What is recorded of a layer: in the database, and beside it, for when the database is lost. All
+ * is borrowed. */
+struct cob_store_layer {
+    const char *id;
+    const char *parent;                           /* NULL: none */
+    unsigned depth;                               /* layers, >= 1 */
+    const char *description, *chain_id, *diff_id; /* NULL: none */
+    uint64_t tar_bytes, size_bytes, n_entries, fingerprint;
+    int64_t created_us;
+};
+
+/* Insert its row, between begin and commit. */
+COB_RESULT struct cob_error *cob_store_layer_insert(
+    struct cob_store *store, const struct cob_store_layer *layer);
+
+/* Write its record into the folder that will be snapshots/<id>. */
+COB_RESULT struct cob_error *cob_store_layer_write(
+    const struct cob_store *store, int dir_fd, const struct cob_store_layer *layer);
 
 /* --- blobs --- */
 

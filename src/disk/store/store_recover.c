@@ -33,6 +33,15 @@ struct survey {
     bool is_userxattr;
 };
 
+static struct survey *survey_new(void)
+{
+    struct survey *findings = g_new0(struct survey, 1);
+
+    findings->dead = g_ptr_array_new_with_free_func(g_free);
+    findings->good = g_ptr_array_new_with_free_func(g_free);
+    return findings;
+}
+
 static void survey_free(struct survey *findings)
 {
     g_ptr_array_unref(findings->dead);
@@ -41,8 +50,7 @@ static void survey_free(struct survey *findings)
 }
 COB_AUTOPTR(survey, survey_free)
 
-/* The entries of a folder of ours. */
-static struct cob_error *list_names(int dir_fd, const char *name, GPtrArray **ret_names)
+struct cob_error *cob_store_list_names(int dir_fd, const char *name, GPtrArray **ret_names)
 {
     int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -81,7 +89,7 @@ static struct cob_error *find_dead(struct cob_store *store, struct survey *findi
 {
     g_autoptr(GPtrArray) names = NULL;
 
-    COB_TRY(list_names(store->root_fd, "tmp", &names));
+    COB_TRY(cob_store_list_names(store->root_fd, "tmp", &names));
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
 
@@ -139,7 +147,7 @@ static struct cob_error *sweep_folder(
     g_autoptr(GPtrArray) names = NULL;
 
     COB_TRY(cob_db_run(store->db, add_name, known, sql));
-    COB_TRY(list_names(store->root_fd, folder, &names));
+    COB_TRY(cob_store_list_names(store->root_fd, folder, &names));
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
         g_autofree char *key = g_strconcat(prefix, name, NULL);
@@ -239,23 +247,26 @@ static struct cob_error *adopt_blob(struct cob_store *store, const char *name)
         COB_DB_T(digest), COB_DB_I(size), COB_DB_I(g_get_real_time()), COB_DB_T(store->boot));
 }
 
-/* A new database beside old data, because the old one was lost. */
+/* A new database beside old data, because the old one was lost; or a new store. */
 static struct cob_error *adopt(struct cob_store *store)
 {
     g_autoptr(GPtrArray) names = NULL;
+    int64_t next_id = 1;
 
-    COB_TRY(list_names(store->root_fd, "blobs/sha256", &names));
+    COB_TRY(cob_store_list_names(store->root_fd, "blobs/sha256", &names));
     for (guint i = 0; i < names->len; i++)
         COB_TRY(adopt_blob(store, g_ptr_array_index(names, i)));
+    COB_TRY(cob_store_adopt_layers(store, &next_id));
+    store->is_database_lost = names->len > 0 || next_id > 1;
     return cob_db_run(store->db, NULL, NULL,
-        "INSERT OR REPLACE INTO meta VALUES ('ready', 1), ('overlay', ?1), ('next_id', 1)",
-        COB_DB_T(store->is_userxattr ? "user" : "trusted"));
+        "INSERT OR REPLACE INTO meta VALUES ('ready', 1), ('overlay', ?1), ('next_id', ?2)",
+        COB_DB_T(store->is_userxattr ? "user" : "trusted"), COB_DB_I(next_id));
 }
 
 static struct cob_error *mend_rows(struct cob_store *store, const struct survey *findings)
 {
     if (findings->is_new)
-        COB_TRY(cob_wrap(adopt(store), "take up the blobs of a lost database"));
+        COB_TRY(cob_wrap(adopt(store), "take up the data of a lost database"));
     if (!findings->is_new && !findings->is_new_boot)
         return NULL;
     COB_TRY(cob_wrap(drop_torn(store, findings->good), "drop what a restart may have torn"));
@@ -293,6 +304,46 @@ static struct cob_error *recover_gated(
     return NULL;
 }
 
+/* The dead one's folder is locked by the caller. */
+static bool clear_folder(const struct cob_store *store, const char *name)
+{
+    cob_autoclose int fd =
+        openat(store->leases_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(cob_error) err = cob_store_list_names(store->leases_fd, name, &names);
+    bool was_there = false;
+
+    for (guint i = 0; !err && fd >= 0 && i < names->len; i++) {
+        const char *each = g_ptr_array_index(names, i);
+
+        if (strcmp(each, "lock") == 0)
+            continue;
+        err = cob_tree_remove(fd, each);
+        was_there |= !err;
+    }
+    return was_there;
+}
+
+bool cob_store_clear_dead(struct cob_store *store)
+{
+    g_autoptr(survey) findings = survey_new();
+    int gate_fd = -1;
+    g_autoptr(cob_error) err = cob_store_gate_acquire(store, LOCK_EX, &gate_fd);
+    bool was_there = false;
+
+    if (!err)
+        err = find_dead(store, findings);
+    for (guint i = 0; !err && i < findings->dead->len; i++) {
+        const char *name = g_ptr_array_index(findings->dead, i);
+        cob_autoclose int fd = try_lease(store, name);
+
+        if (fd >= 0)
+            was_there |= clear_folder(store, name);
+    }
+    cob_store_gate_release(gate_fd);
+    return was_there;
+}
+
 /* What cannot be removed (files of a user namespace's other users, seen from outside) stays for a
  * start that can. */
 static void remove_leavings(struct cob_store *store, const struct survey *findings)
@@ -320,14 +371,14 @@ static void close_locks(GArray *locks)
 
 struct cob_error *cob_store_recover(struct cob_store *store)
 {
-    g_autoptr(survey) findings = g_new0(struct survey, 1);
+    g_autoptr(survey) findings = survey_new();
     int gate_fd = -1;
 
-    findings->dead = g_ptr_array_new_with_free_func(g_free);
-    findings->good = g_ptr_array_new_with_free_func(g_free);
     COB_TRY(look(store, findings));
     COB_TRY(check_overlay(store, findings));
     COB_TRY(find_dead(store, findings));
+    if (!findings->is_new)
+        cob_store_keep_reserve(store);
     if (!findings->is_new && !findings->is_new_boot && findings->dead->len == 0)
         return NULL;
     COB_TRY(cob_store_gate_acquire(store, LOCK_EX, &gate_fd));

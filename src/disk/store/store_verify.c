@@ -36,74 +36,72 @@
 /* Cold directories are waited for side by side. */
 #define N_THREADS 8
 
-/* One layer to look at. */
-struct layer {
-    char *id;
-    uint64_t n_entries, fingerprint; /* when it was committed */
-    bool is_good;
-};
-
-static void layer_free(struct layer *layer)
+static void look_free(struct cob_store_look *look)
 {
-    g_free(layer->id);
-    g_free(layer);
+    json_decref(look->record);
+    g_free(look->id);
+    g_free(look);
 }
 
-static struct cob_error *add_layer(void *arg, const struct cob_db_row *row)
+GPtrArray *cob_store_looks_new(void)
 {
-    struct layer *layer = g_new(struct layer, 1);
+    return g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))look_free);
+}
 
-    *layer = (struct layer){
+static struct cob_error *add_look(void *arg, const struct cob_db_row *row)
+{
+    struct cob_store_look *look = g_new(struct cob_store_look, 1);
+
+    *look = (struct cob_store_look){
         .id = g_strdup(cob_db_row_text(row, 0)),
         .n_entries = (uint64_t)cob_db_row_int(row, 1),
         .fingerprint = (uint64_t)cob_db_row_int(row, 2),
     };
-    g_ptr_array_add(arg, layer);
+    g_ptr_array_add(arg, look);
     return NULL;
 }
 
 /* In a thread of the pool. */
 static void look_at(void *data, void *arg)
 {
-    struct layer *layer = data;
+    struct cob_store_look *look = data;
     const struct cob_store *store = arg;
-    g_autofree char *path = g_strdup_printf("snapshots/%s/fs", layer->id);
+    g_autofree char *path = g_strdup_printf("snapshots/%s/fs", look->id);
     struct cob_tree_usage now = {0};
     g_autoptr(cob_error) err = cob_tree_measure(store->root_fd, path, &now);
 
-    layer->is_good =
-        !err && now.n_entries == layer->n_entries && now.fingerprint == layer->fingerprint;
-    if (!layer->is_good)
-        cob_trace(1, "%s is not as it was committed before a restart: %lu of %lu entries", path,
-            (unsigned long)now.n_entries, (unsigned long)layer->n_entries);
+    look->is_good =
+        !err && now.n_entries == look->n_entries && now.fingerprint == look->fingerprint;
+    if (!look->is_good)
+        cob_trace(1, "%s is not as it was committed: %lu of %lu entries", path,
+            (unsigned long)now.n_entries, (unsigned long)look->n_entries);
 }
 
-static void look_at_all(struct cob_store *store, const GPtrArray *layers)
+void cob_store_look_at_all(struct cob_store *store, const GPtrArray *looks)
 {
-    const guint n_threads = MIN(layers->len, N_THREADS);
+    const guint n_threads = MIN(looks->len, N_THREADS);
     GThreadPool *pool = n_threads ? g_thread_pool_new(look_at, store, n_threads, TRUE, NULL) : NULL;
 
-    for (guint i = 0; i < layers->len; i++)
-        g_thread_pool_push(pool, g_ptr_array_index(layers, i), NULL);
+    for (guint i = 0; i < looks->len; i++)
+        g_thread_pool_push(pool, g_ptr_array_index(looks, i), NULL);
     if (pool)
         g_thread_pool_free(pool, /* immediate= */ FALSE, /* wait_= */ TRUE);
 }
 
 struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray *good)
 {
-    g_autoptr(GPtrArray) layers =
-        g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))layer_free);
+    g_autoptr(GPtrArray) looks = cob_store_looks_new();
 
-    COB_TRY(cob_db_run(store->db, add_layer, layers,
+    COB_TRY(cob_db_run(store->db, add_look, looks,
         "SELECT id, n_entries, fingerprint FROM snapshots"
         "  WHERE boot IS NOT NULL AND boot <> ?1 AND fingerprint IS NOT NULL",
         COB_DB_T(store->boot)));
-    look_at_all(store, layers);
-    for (guint i = 0; i < layers->len; i++) {
-        struct layer *layer = g_ptr_array_index(layers, i);
+    cob_store_look_at_all(store, looks);
+    for (guint i = 0; i < looks->len; i++) {
+        struct cob_store_look *look = g_ptr_array_index(looks, i);
 
-        if (layer->is_good)
-            g_ptr_array_add(good, g_steal_pointer(&layer->id));
+        if (look->is_good)
+            g_ptr_array_add(good, g_steal_pointer(&look->id));
     }
     return NULL;
 }

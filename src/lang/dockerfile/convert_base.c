@@ -19,7 +19,9 @@ void dockerfile_build_done(struct dockerfile_build *build)
 {
     g_clear_pointer(&build->config, cob_oci_config_free);
     g_clear_pointer(&build->vars, dockerfile_vars_free);
+    dockerfile_lint_stage_done(&build->lint);
     g_clear_pointer(&build->args, g_ptr_array_unref);
+    g_clear_pointer(&build->inputs, g_ptr_array_unref);
 }
 
 /* A name that no registry knows may be a stage's, mistyped. */
@@ -69,6 +71,7 @@ static struct cob_error *resolve(struct dockerfile_convert *convert,
     } else {
         struct cob_error *err = wrap_unresolved(convert, node, ask(convert, ref, text, &base));
 
+        err = dockerfile_forgive_unresolved(convert, err, &base);
         if (err) {
             g_free(key);
             return err;
@@ -160,6 +163,7 @@ static struct cob_error *start_image(
     if (has_layers(base->config))
         COB_TRY(add_image(convert, build, ref, base->digest));
     build->config = cob_oci_config_copy(base->config);
+    build->is_base_unknown = base->is_unknown;
     if (build->node->stage) /* else only files are taken from it */
         clean_config(build->config);
     return NULL;
@@ -184,6 +188,7 @@ static void start_stage(struct dockerfile_convert *convert, struct dockerfile_bu
     build->root = base->root;
     build->platform = base->platform;
     build->config = cob_oci_config_copy(base->config);
+    build->is_base_unknown = base->is_base_unknown;
     clean_config(build->config);
     for (guint i = 0; i < base->args->len; i++)
         g_ptr_array_add(build->args, g_strdup(g_ptr_array_index(base->args, i)));

@@ -83,6 +83,7 @@ static struct cob_error *convert_pairs(struct dockerfile_job *job)
         COB_TRY(dockerfile_job_expand(job, i % 2 == 0 ? pair->key : pair->value, &word));
         g_ptr_array_add(words, word);
     }
+    dockerfile_lint_pairs(job, words);
     for (guint i = 0; i < words->len; i += 2) {
         const char *key = g_ptr_array_index(words, i), *value = g_ptr_array_index(words, i + 1);
 
@@ -125,7 +126,9 @@ static struct cob_error *convert_arg(struct dockerfile_job *job)
         const struct dockerfile_pair *pair = g_ptr_array_index(pairs, i);
         g_autofree char *value = NULL;
 
+        dockerfile_lint_arg(job, pair->key);
         COB_TRY(value_of_arg(job, pair, &value));
+        dockerfile_found_arg(job, pair, value);
         if (value && !g_str_has_prefix(pair->key, "BUILDKIT_SBOM_SCAN_"))
             dockerfile_vars_set(job->build->vars, pair->key, value);
         if (!g_ptr_array_find_with_equal_func(args, pair->key, g_str_equal, NULL))

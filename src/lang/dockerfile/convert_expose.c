@@ -107,6 +107,7 @@ struct cob_error *dockerfile_convert_expose(struct dockerfile_job *job)
         COB_TRY(dockerfile_expand_words(
             &expander, g_ptr_array_index(job->instruction->words, i), &words));
         for (guint j = 0; j < words->len; j++) {
+            dockerfile_lint_port(job, g_ptr_array_index(words, j));
             COB_TRY(add_ports(ports, g_ptr_array_index(words, j)));
             COB_TRY(dockerfile_spend(job->convert, ports->len * sizeof("65535/sctp")));
         }

@@ -129,9 +129,8 @@ static void fill_secret(struct mount_job *mount, GPtrArray *masked)
 static struct cob_error *fill_ssh(struct mount_job *mount, unsigned n_agents)
 {
     const struct dockerfile_mount *from = mount->mount;
-    char *target = is_set(from->target)
-                       ? dockerfile_join_path("/", from->target, false)
-                       : g_strdup_printf("/run/buildkit/ssh_agent.%u", n_agents);
+    char *target = is_set(from->target) ? dockerfile_join_path("/", from->target, false)
+                                        : g_strdup_printf("/run/buildkit/ssh_agent.%u", n_agents);
 
     *mount->out = (struct cob_llb_mount){
         .type = PB__MOUNT_TYPE__SSH,
@@ -240,6 +239,7 @@ struct cob_error *dockerfile_convert_mounts(
     struct dockerfile_expander expander = {
         .env = dockerfile_vars_env(job->build->vars),
         .escape = job->convert->plan->dockerfile->escape,
+        .unmatched = dockerfile_lint_names(job),
     };
     const GPtrArray *written = job->instruction->run.mounts;
     g_autoptr(GArray) mounts = g_array_new(FALSE, TRUE, sizeof(struct cob_llb_mount));
@@ -254,7 +254,9 @@ struct cob_error *dockerfile_convert_mounts(
         g_autoptr(dockerfile_mount) mount = NULL;
         struct cob_llb_mount out = {0};
 
+        dockerfile_lint_mount(job, text->text);
         COB_TRY(dockerfile_mount_parse(text->text, &expander, &mount));
+        dockerfile_found_mount(job, mount);
         struct mount_job one = {job, arena, mount, g_ptr_array_index(job->step->sources, i), &out};
         COB_TRY(convert_mount(&one, masked, &n_agents));
         g_array_append_val(mounts, out);

@@ -20,6 +20,7 @@
 
 #include "util/error.h"
 
+struct cob_ignore;         /* lang/ignore/ignore.h */
 struct cob_llb_definition; /* lang/llb/llb.h */
 struct cob_llb_ulimit;
 
@@ -71,12 +72,17 @@ struct cob_dockerfile_request {
     const char *cgroup_parent;          /* NULL: the executor's */
     const struct cob_llb_ulimit *ulimits;
     size_t n_ulimits;
-    const char *hostname;               /* NULL: the executor's */
-    const char *cache_mount_namespace;  /* before the "/" of every cache mount's id; NULL: "" */
+    const char *hostname;              /* NULL: the executor's */
+    const char *cache_mount_namespace; /* before the "/" of every cache mount's id; NULL: "" */
     const char *const
         *context_excludes;          /* of .dockerignore, for local.excludepatterns; NULL: none */
     const char *const *extra_hosts; /* "name=address"; NULL: none */
     const char *context_session;    /* local.session of the build context; NULL: not set */
+    const struct cob_ignore
+        *ignore;         /* of the context, to warn of copies that it prevents; or NULL */
+    GPtrArray *warnings; /* cob_dockerfile_warnings_new(): emptied, then filled, also by a call that
+                            fails; NULL: nothing is checked */
+    bool is_check;       /* only warnings are wanted: of every stage, when no target is named */
 };
 
 /* A base image that a target needs. */
@@ -93,18 +99,32 @@ struct cob_dockerfile_image {
 COB_RESULT struct cob_error *cob_dockerfile_images(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, GPtrArray **ret_images);
 
-/* What is odd, but no error. */
+/*
+ * What is odd, but no error. The rules, their words and what triggers them are BuildKit's; one is
+ * cob's own. A comment "# check=skip=A,B;error=true" at the top of the file, or above an
+ * instruction, and the build argument BUILDKIT_DOCKERFILE_CHECK say which count; with error=true,
+ * one that was broken is an error of the build. There are at most COB_LIMIT_LINT_WARNINGS.
+ * spec: BuildKit frontend/dockerfile/linter.
+ */
 struct cob_dockerfile_warning {
-    const char *rule; /* "LegacyKeyValueFormat"; static */
-    char *text;       /* "... (line 3)" is left to who shows it */
+    const char *rule;        /* "LegacyKeyValueFormat"; static */
+    const char *description; /* what the rule asks for; static */
+    const char *url;         /* where it is explained; static; NULL: nowhere */
+    char *text;              /* "... (line 3)" is left to who shows it */
     struct cob_range range;
 };
+
+/* An empty list of struct cob_dockerfile_warning *, owned. The caller unrefs it. */
+GPtrArray *cob_dockerfile_warnings_new(void);
+
+/* Warn of what stands before the place where cob_dockerfile_parse() failed. */
+void cob_dockerfile_warn_unparsed(
+    struct cob_srcfile *file, const struct cob_dockerfile_request *request);
 
 struct cob_dockerfile_result {
     struct cob_llb_definition *definition; /* its result is the target's root file system */
     GBytes *config;                        /* the image config's JSON: history without times, */
                                            /* rootfs with no diff ids: exporters add both */
-    GPtrArray *warnings;                   /* struct cob_dockerfile_warning *, owned */
 };
 
 /*
@@ -118,3 +138,51 @@ COB_RESULT struct cob_error *cob_dockerfile_to_llb(const struct cob_dockerfile *
     const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver,
     struct cob_dockerfile_result *ret);
 void cob_dockerfile_result_done(struct cob_dockerfile_result *result);
+
+/*
+ * Convert for the warnings alone, with request->is_check.
+ *
+ * errors: those of cob_dockerfile_to_llb(). An image that the resolver fails for does not end the
+ *         check: it is taken for one without a config, and the first such error is returned after
+ *         all else was looked at.
+ */
+COB_RESULT struct cob_error *cob_dockerfile_check(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver);
+
+/* A stage that may be built. */
+struct cob_dockerfile_target {
+    const char *name;        /* NULL: none */
+    const char *description; /* of a comment "# name description" above its FROM; NULL: none */
+    const char *base;        /* as written */
+    const char *platform;    /* as written; NULL: none */
+    bool is_default;
+    struct cob_range range;
+};
+
+/* All stages, in order; what the targets borrow is the Dockerfile's.
+ * ret_targets: of struct cob_dockerfile_target; the caller unrefs it. */
+void cob_dockerfile_targets(const struct cob_dockerfile *dockerfile, GArray **ret_targets);
+
+/* Something that a build may be given. */
+struct cob_dockerfile_input {
+    char *name;
+    char *value;       /* of an argument: what it is now; NULL: nothing */
+    char *description; /* of a comment "# name description" above the ARG; NULL: none */
+    bool is_required;  /* of secrets and ssh */
+    struct cob_range range;
+};
+
+/* What the target, and the stages that it needs, use; struct cob_dockerfile_input *, owned, in the
+ * order of their lines. */
+struct cob_dockerfile_outline {
+    char *name;        /* of the target; NULL: none */
+    char *description; /* NULL: none */
+    GPtrArray *args, *secrets, *ssh;
+};
+
+/* Find out.  ret: untouched on failure, else the caller's: cob_dockerfile_outline_done().
+ * errors: those of cob_dockerfile_to_llb(). */
+COB_RESULT struct cob_error *cob_dockerfile_outline(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver,
+    struct cob_dockerfile_outline *ret);
+void cob_dockerfile_outline_done(struct cob_dockerfile_outline *outline);

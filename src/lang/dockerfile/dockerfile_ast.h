@@ -168,7 +168,7 @@ struct cob_dockerfile {
     struct cob_srcfile *file;
     char escape; /* '\\' or '`' */
     struct dockerfile_directive syntax, check, escape_directive;
-    GPtrArray *global_args; /* struct dockerfile_instruction *, owned */
-    GPtrArray *stages;      /* struct dockerfile_stage *, owned; at least one */
-    GPtrArray *warnings;    /* struct cob_dockerfile_warning *, owned: those of the parser */
+    GPtrArray *global_args;      /* struct dockerfile_instruction *, owned */
+    GPtrArray *stages;           /* struct dockerfile_stage *, owned; at least one */
+    GArray *empty_continuations; /* int: the last line of each instruction that has one */
 };

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "lang/dockerfile/dockerfile_outline.h"
 #include "lang/dockerfile/dockerfile_plan.h"
 #include "lang/llb/llb.h"
 #include "spec/oci/oci.h"
@@ -13,6 +14,7 @@
 struct dockerfile_base {
     char *digest;                  /* NULL: unknown */
     struct cob_oci_config *config; /* as it came */
+    bool is_unknown;               /* nobody could say what it is: it is taken for empty */
 };
 
 /* A node and what its steps made of it so far. */
@@ -26,6 +28,9 @@ struct dockerfile_build {
     GPtrArray *args;                     /* char *: names of ARGs, in order, each once */
     bool has_cmd;                        /* CMD stands in this stage */
     unsigned n_numbered;                 /* steps named so far */
+    bool is_base_unknown;                /* of an image that could not be asked for */
+    struct dockerfile_lint_stage lint;
+    GPtrArray *inputs; /* struct dockerfile_found *, owned; NULL: nobody wants them */
 };
 
 struct dockerfile_convert {
@@ -36,8 +41,9 @@ struct dockerfile_convert {
     struct cob_llb_builder *builder;
     struct cob_llb_ref context;
     struct dockerfile_build *builds; /* one for each node */
-    GPtrArray *warnings;             /* struct cob_dockerfile_warning *, owned */
     size_t spent_bytes;              /* of what expansion and environments made */
+    struct cob_error *unresolved;    /* the first image that could not be asked for, in a check */
+    bool is_outline;                 /* what steps use is noted in builds' inputs */
 };
 
 /* One step of one node. */
@@ -114,6 +120,11 @@ void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words);
 
 /* Note that a step takes this path from the context. */
 void dockerfile_use_context(struct dockerfile_convert *convert, const char *path);
+
+/* In a check, an image that cannot be asked for is noted, and taken for empty.
+ * err: taken; NULL: nothing is to be done. */
+COB_RESULT struct cob_error *dockerfile_forgive_unresolved(
+    struct dockerfile_convert *convert, struct cob_error *err, struct dockerfile_base **ret_base);
 
 /* Ask for the images that the target's stages begin with, and note their ONBUILD triggers in a
  * table for dockerfile_plan_new(), which borrows them from the convert.

@@ -38,6 +38,7 @@ struct dockerfile_expander {
     char escape;
     unsigned flags;
     size_t max_bytes;     /* of the result; 0: COB_LIMIT_WORD_BYTES */
+    GPtrArray *matched;   /* char *: gets the names that are set; NULL: not wanted */
     GPtrArray *unmatched; /* char *: gets the names that are not set; NULL: not wanted */
 };
 

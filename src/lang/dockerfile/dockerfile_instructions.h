@@ -67,6 +67,9 @@ COB_RESULT struct cob_error *dockerfile_trigger_parse(
 COB_RESULT struct cob_error *dockerfile_form_read(
     struct dockerfile_instruction *instruction, const char *rest, char escape);
 
+/* What can be parsed of a file, up to the first error. */
+struct cob_dockerfile *dockerfile_parse_part(struct cob_srcfile *file);
+
 /* An empty list of struct dockerfile_pair, owned. */
 GPtrArray *dockerfile_pairs_new(void);
 

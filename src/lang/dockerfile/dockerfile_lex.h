@@ -16,7 +16,7 @@ char *dockerfile_trim(const char *text);
 
 /* Reads a file line by line. */
 struct dockerfile_lexer {
-    struct cob_dockerfile *dockerfile; /* gets the directives and the warnings */
+    struct cob_dockerfile *dockerfile; /* gets the directives */
     const char *next, *end;            /* what is not read yet */
     int line;                          /* of the last one read; they count from 1 */
     bool is_past_directives;
@@ -84,7 +84,3 @@ void dockerfile_heredoc_free(struct dockerfile_heredoc *heredoc);
 
 /* The text of a here-document as it is used: without leading tabs when it is chomped. */
 char *dockerfile_heredoc_text(const struct dockerfile_heredoc *heredoc);
-
-/* Note something odd. text: taken. */
-void dockerfile_warn(GPtrArray *warnings, const char *rule, struct cob_range range, char *text);
-void dockerfile_warning_free(void *warning);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "lang/dockerfile/dockerfile_instructions.h"
+#include "lang/dockerfile/dockerfile_lint.h"
 #include "spec/ref/ref.h"
 
 /* Names and values in the order in which they were last set: what ENV and ARG make. */
@@ -67,7 +68,9 @@ struct dockerfile_plan {
     const struct cob_dockerfile *dockerfile;
     const struct cob_dockerfile_request *request;
     struct cob_platform *build_platform, *target_platform;
+    struct dockerfile_lint *lint;
     struct dockerfile_vars *global_args;
+    GHashTable *declared; /* names of ARGs before the first FROM, borrowed */
     GHashTable *triggers; /* borrowed, while the plan is made: see dockerfile_plan_new() */
     unsigned n_triggers;  /* of all nodes */
     GPtrArray *nodes;     /* struct dockerfile_node *, owned */
@@ -87,6 +90,10 @@ COB_RESULT struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *do
     struct dockerfile_plan **ret_plan);
 void dockerfile_plan_free(struct dockerfile_plan *plan);
 COB_AUTOPTR(dockerfile_plan, dockerfile_plan_free)
+
+/* The global arguments as they are for a request.  errors: at the ARG. */
+COB_RESULT struct cob_error *dockerfile_plan_globals(const struct dockerfile_plan *plan,
+    const struct cob_dockerfile_request *request, struct dockerfile_vars **ret_vars);
 
 /* Tie the steps to the nodes that they take files from, refuse loops, and mark what the target
  * needs. */

@@ -68,8 +68,10 @@ static const char *look_up(const struct reader *reader, const char *name)
     const struct dockerfile_expander *expander = reader->expander;
     const char *value = expander->env.get ? expander->env.get(expander->env.arg, name) : NULL;
 
-    if (!value && expander->unmatched)
-        g_ptr_array_add(expander->unmatched, g_strdup(name));
+    GPtrArray *names = value ? expander->matched : expander->unmatched;
+
+    if (names)
+        g_ptr_array_add(names, g_strdup(name));
     return value;
 }
 

@@ -36,25 +36,16 @@ struct cob_error *dockerfile_fill_arg(
 struct cob_error *dockerfile_fill_pairs(
     struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
 {
-    COB_TRY(check_keys(instruction));
-    const struct dockerfile_pair *first = g_ptr_array_index(instruction->pairs, 0);
-
-    if (first->is_legacy)
-        dockerfile_warn(dockerfile->warnings, "LegacyKeyValueFormat", instruction->range,
-            g_strdup_printf(
-                "\"%s key=value\" should be used instead of legacy \"%s key value\" format",
-                name_of(instruction), name_of(instruction)));
-    return NULL;
+    (void)dockerfile;
+    return check_keys(instruction);
 }
 
 struct cob_error *dockerfile_fill_one_word(
     struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
 {
+    (void)dockerfile;
     if (instruction->words->len != 1)
         return cob_fail(COB_INVALID, "%s requires exactly one argument", name_of(instruction));
-    if (instruction->kind == DOCKERFILE_MAINTAINER)
-        dockerfile_warn(dockerfile->warnings, "MaintainerDeprecated", instruction->range,
-            g_strdup("Maintainer instruction is deprecated in favor of using label"));
     return NULL;
 }
 
@@ -108,24 +99,6 @@ static bool is_stage_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(name);
 }
 
-static void warn_casing(GPtrArray *warnings, const struct dockerfile_instruction *instruction)
-{
-    const char *as = g_ptr_array_index(instruction->words, 1);
-    const char *name = g_ptr_array_index(instruction->words, 2);
-    g_autofree char *lower_word = g_ascii_strdown(instruction->word, -1);
-    g_autofree char *upper_word = g_ascii_strup(instruction->word, -1);
-    bool is_lower = strcmp(lower_word, instruction->word) == 0;
-    bool is_upper = strcmp(upper_word, instruction->word) == 0;
-    g_autofree char *want_as = is_lower ? g_ascii_strdown(as, -1) : g_ascii_strup(as, -1);
-
-    if (strcmp(name, instruction->from.stage_name) != 0)
-        dockerfile_warn(warnings, "StageNameCasing", instruction->range,
-            g_strdup_printf("Stage name '%s' should be lowercase", name));
-    if ((is_lower || is_upper) && strcmp(as, want_as) != 0)
-        dockerfile_warn(warnings, "FromAsCasing", instruction->range,
-            g_strdup_printf("'%s' and '%s' keywords' casing do not match", as, instruction->word));
-}
-
 struct cob_error *dockerfile_fill_from(
     struct cob_dockerfile *dockerfile, struct dockerfile_instruction *instruction)
 {
@@ -133,6 +106,7 @@ struct cob_error *dockerfile_fill_from(
     GPtrArray *words = instruction->words;
     bool has_name = words->len == 3 && g_ascii_strcasecmp(g_ptr_array_index(words, 1), "as") == 0;
 
+    (void)dockerfile;
     if (words->len != 1 && !has_name)
         return cob_fail(COB_INVALID, "FROM requires either one or three arguments");
     *from = (struct dockerfile_from){
@@ -140,14 +114,11 @@ struct cob_error *dockerfile_fill_from(
         .platform = g_strdup(dockerfile_flag_text(instruction, "platform")),
         .stage_name = has_name ? g_ascii_strdown(g_ptr_array_index(words, 2), -1) : NULL,
     };
-    if (!has_name)
-        return NULL;
-    if (!is_stage_name(from->stage_name))
+    if (has_name && !is_stage_name(from->stage_name))
         return cob_fail(COB_INVALID,
             "invalid name for build stage: \"%s\", name can't start with a number or contain "
             "symbols",
             (char *)g_ptr_array_index(words, 2));
-    warn_casing(dockerfile->warnings, instruction);
     return NULL;
 }
 
@@ -211,8 +182,8 @@ struct cob_error *dockerfile_trigger_parse(
 {
     g_autoptr(GBytes) bytes = g_bytes_new(trigger, strlen(trigger));
     g_autoptr(cob_srcfile) file = cob_srcfile_new("ONBUILD", bytes);
-    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free);
-    struct cob_dockerfile inner = {.file = file, .escape = escape, .warnings = warnings};
+    g_autoptr(GArray) empty = g_array_new(FALSE, FALSE, sizeof(int));
+    struct cob_dockerfile inner = {.file = file, .escape = escape, .empty_continuations = empty};
     struct dockerfile_lexer lexer;
 
     dockerfile_lexer_init(&lexer, &inner);

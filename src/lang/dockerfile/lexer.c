@@ -132,8 +132,7 @@ static struct cob_error *read_continuations(struct dockerfile_lexer *lexer, GStr
         g_string_append_len(text, part->str, (gssize)part->len);
     }
     if (has_empty)
-        dockerfile_warn(lexer->dockerfile->warnings, "NoEmptyContinuation",
-            (struct cob_range){lexer->line, lexer->line}, g_strdup("Empty continuation line"));
+        g_array_append_val(lexer->dockerfile->empty_continuations, lexer->line);
     return NULL;
 }
 
@@ -210,12 +209,4 @@ struct cob_error *dockerfile_lexer_heredoc(
         g_string_append_len(content, line, (gssize)len);
     }
     return cob_fail(COB_INVALID, "unterminated heredoc");
-}
-
-void dockerfile_warn(GPtrArray *warnings, const char *rule, struct cob_range range, char *text)
-{
-    struct cob_dockerfile_warning *warning = g_new(struct cob_dockerfile_warning, 1);
-
-    *warning = (struct cob_dockerfile_warning){.rule = rule, .text = text, .range = range};
-    g_ptr_array_add(warnings, warning);
 }

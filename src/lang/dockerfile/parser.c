@@ -24,14 +24,6 @@ static void stage_free(void *data)
     g_free(stage);
 }
 
-void dockerfile_warning_free(void *data)
-{
-    struct cob_dockerfile_warning *warning = data;
-
-    g_free(warning->text);
-    g_free(warning);
-}
-
 static struct cob_dockerfile *new_empty(struct cob_srcfile *file)
 {
     struct cob_dockerfile *dockerfile = g_new(struct cob_dockerfile, 1);
@@ -41,7 +33,7 @@ static struct cob_dockerfile *new_empty(struct cob_srcfile *file)
         .escape = '\\',
         .global_args = g_ptr_array_new_with_free_func((GDestroyNotify)dockerfile_instruction_free),
         .stages = g_ptr_array_new_with_free_func(stage_free),
-        .warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free),
+        .empty_continuations = g_array_new(FALSE, FALSE, sizeof(int)),
     };
     return dockerfile;
 }
@@ -56,7 +48,7 @@ void cob_dockerfile_free(struct cob_dockerfile *dockerfile)
     g_free(dockerfile->escape_directive.value);
     g_ptr_array_unref(dockerfile->global_args);
     g_ptr_array_unref(dockerfile->stages);
-    g_ptr_array_unref(dockerfile->warnings);
+    g_array_unref(dockerfile->empty_continuations);
     g_free(dockerfile);
 }
 
@@ -109,26 +101,40 @@ static struct cob_error *parse_lines(
     }
 }
 
-struct cob_error *cob_dockerfile_parse(
-    struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile)
+static struct cob_error *parse(struct cob_dockerfile *dockerfile)
 {
-    g_autoptr(cob_dockerfile) dockerfile = new_empty(file);
+    const gsize size = g_bytes_get_size(dockerfile->file->data);
     struct dockerfile_lexer lexer;
 
-    if (g_bytes_get_size(file->data) == 0)
+    if (size == 0)
         return cob_fail(COB_INVALID, "the Dockerfile cannot be empty");
-    if (g_bytes_get_size(file->data) > COB_LIMIT_DOCKERFILE_BYTES)
+    if (size > COB_LIMIT_DOCKERFILE_BYTES)
         return cob_fail(COB_EXHAUSTED, "the Dockerfile is larger than %" PRIu64 " bytes",
             COB_LIMIT_DOCKERFILE_BYTES);
     dockerfile_lexer_init(&lexer, dockerfile);
     struct cob_error *err = parse_lines(dockerfile, &lexer);
     dockerfile_lexer_done(&lexer);
-    if (err)
-        return err;
-    if (dockerfile->stages->len == 0)
+    if (!err && dockerfile->stages->len == 0)
         return cob_fail(COB_INVALID, "dockerfile contains no stages to build");
+    return err;
+}
+
+struct cob_error *cob_dockerfile_parse(
+    struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile)
+{
+    g_autoptr(cob_dockerfile) dockerfile = new_empty(file);
+
+    COB_TRY(parse(dockerfile));
     *ret_dockerfile = g_steal_pointer(&dockerfile);
     return NULL;
+}
+
+struct cob_dockerfile *dockerfile_parse_part(struct cob_srcfile *file)
+{
+    struct cob_dockerfile *dockerfile = new_empty(file);
+
+    cob_error_free(parse(dockerfile));
+    return dockerfile;
 }
 
 size_t cob_dockerfile_n_stages(const struct cob_dockerfile *dockerfile)

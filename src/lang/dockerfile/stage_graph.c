@@ -208,6 +208,9 @@ static struct cob_error *walk_from(
 
 static struct cob_error *walk_all(struct dockerfile_plan *plan, struct walk *walk)
 {
+    const char *target = plan->request->target;
+    const bool is_every_stage = plan->request->is_check && (!target || !*target);
+
     for (guint i = 0; i < plan->nodes->len; i++) {
         if (walk->states[i] == NEW)
             COB_TRY(walk_from(plan, walk, g_ptr_array_index(plan->nodes, i)));
@@ -218,7 +221,7 @@ static struct cob_error *walk_all(struct dockerfile_plan *plan, struct walk *wal
     for (guint i = 0; i < plan->nodes->len; i++) {
         struct dockerfile_node *node = g_ptr_array_index(plan->nodes, i);
 
-        node->is_reachable = walk->states[i] == CLOSED;
+        node->is_reachable = walk->states[i] == CLOSED || is_every_stage;
     }
     return NULL;
 }

@@ -30,7 +30,9 @@ void dockerfile_plan_free(struct dockerfile_plan *plan)
         return;
     cob_platform_free(plan->build_platform);
     cob_platform_free(plan->target_platform);
+    dockerfile_lint_free(plan->lint);
     dockerfile_vars_free(plan->global_args);
+    g_hash_table_unref(plan->declared);
     g_ptr_array_unref(plan->nodes);
     g_hash_table_unref(plan->stages);
     g_free(plan);
@@ -109,17 +111,27 @@ static struct cob_error *read_platforms(struct dockerfile_plan *plan)
     return cob_platform_parse(target, plan->build_platform, &plan->target_platform);
 }
 
-static void set_global(struct dockerfile_plan *plan, const char *name, const char *value)
-{
-    const char *given = dockerfile_build_arg(plan->request, name);
+/* Global arguments on their way. */
+struct globals {
+    const struct dockerfile_plan *plan;
+    const struct cob_dockerfile_request *request;
+    struct dockerfile_vars *vars;
+};
 
-    dockerfile_vars_set(plan->global_args, name, given ? given : value);
+static void set_global(const struct globals *globals, const char *name, const char *value)
+{
+    const char *given = dockerfile_build_arg(globals->request, name);
+
+    dockerfile_vars_set(globals->vars, name, given ? given : value);
 }
 
-/* The arguments that are there without an ARG.
+/* The arguments that are there without an ARG. A build argument of their name replaces them, for
+ * whatever request the others are wanted.
  * spec: BuildKit dockerfile2llb/platform.go, defaultArgs. */
-static void set_platform_args(struct dockerfile_plan *plan)
+static void set_platform_args(const struct globals *globals)
 {
+    const struct dockerfile_plan *plan = globals->plan;
+    const struct globals own = {plan, plan->request, globals->vars};
     const struct cob_platform *build = plan->build_platform, *target = plan->target_platform;
     GPtrArray *stages = plan->dockerfile->stages;
     const struct dockerfile_stage *last = g_ptr_array_index(stages, stages->len - 1);
@@ -127,17 +139,17 @@ static void set_platform_args(struct dockerfile_plan *plan)
     g_autofree char *build_text = cob_platform_text(build);
     g_autofree char *target_text = cob_platform_text(target);
 
-    set_global(plan, "BUILDPLATFORM", build_text);
-    set_global(plan, "BUILDOS", build->os);
-    set_global(plan, "BUILDOSVERSION", build->os_version);
-    set_global(plan, "BUILDARCH", build->arch);
-    set_global(plan, "BUILDVARIANT", build->variant);
-    set_global(plan, "TARGETPLATFORM", target_text);
-    set_global(plan, "TARGETOS", target->os);
-    set_global(plan, "TARGETOSVERSION", target->os_version);
-    set_global(plan, "TARGETARCH", target->arch);
-    set_global(plan, "TARGETVARIANT", target->variant);
-    set_global(plan, "TARGETSTAGE", stage && *stage ? stage : "default");
+    set_global(&own, "BUILDPLATFORM", build_text);
+    set_global(&own, "BUILDOS", build->os);
+    set_global(&own, "BUILDOSVERSION", build->os_version);
+    set_global(&own, "BUILDARCH", build->arch);
+    set_global(&own, "BUILDVARIANT", build->variant);
+    set_global(&own, "TARGETPLATFORM", target_text);
+    set_global(&own, "TARGETOS", target->os);
+    set_global(&own, "TARGETOSVERSION", target->os_version);
+    set_global(&own, "TARGETARCH", target->arch);
+    set_global(&own, "TARGETVARIANT", target->variant);
+    set_global(&own, "TARGETSTAGE", stage && *stage ? stage : "default");
 }
 
 static struct dockerfile_expander global_expander(const struct dockerfile_plan *plan)
@@ -147,21 +159,53 @@ static struct dockerfile_expander global_expander(const struct dockerfile_plan *
 }
 
 static struct cob_error *set_global_args(
-    struct dockerfile_plan *plan, const struct dockerfile_instruction *arg)
+    const struct globals *globals, const struct dockerfile_instruction *arg)
 {
-    struct dockerfile_expander expander = global_expander(plan);
+    const struct dockerfile_expander expander = {
+        .env = dockerfile_vars_env(globals->vars), .escape = globals->plan->dockerfile->escape};
 
     for (guint i = 0; i < arg->pairs->len; i++) {
         const struct dockerfile_pair *pair = g_ptr_array_index(arg->pairs, i);
-        const char *given = dockerfile_build_arg(plan->request, pair->key);
+        const char *given = dockerfile_build_arg(globals->request, pair->key);
         g_autofree char *value = NULL;
 
         if (!given && pair->value)
             COB_TRY(dockerfile_expand(&expander, pair->value, &value));
         if (given || value)
-            dockerfile_vars_set(plan->global_args, pair->key, given ? given : value);
+            dockerfile_vars_set(globals->vars, pair->key, given ? given : value);
     }
     return NULL;
+}
+
+struct cob_error *dockerfile_plan_globals(const struct dockerfile_plan *plan,
+    const struct cob_dockerfile_request *request, struct dockerfile_vars **ret_vars)
+{
+    const struct cob_dockerfile *dockerfile = plan->dockerfile;
+    g_autoptr(dockerfile_vars) vars = dockerfile_vars_new();
+    const struct globals globals = {plan, request, vars};
+
+    set_platform_args(&globals);
+    for (guint i = 0; i < dockerfile->global_args->len; i++) {
+        const struct dockerfile_instruction *arg = g_ptr_array_index(dockerfile->global_args, i);
+
+        COB_TRY(cob_error_at(set_global_args(&globals, arg), dockerfile->file, arg->range));
+    }
+    *ret_vars = g_steal_pointer(&vars);
+    return NULL;
+}
+
+static void note_declared(struct dockerfile_plan *plan)
+{
+    for (guint i = 0; i < plan->dockerfile->global_args->len; i++) {
+        const struct dockerfile_instruction *arg =
+            g_ptr_array_index(plan->dockerfile->global_args, i);
+
+        for (guint j = 0; j < arg->pairs->len; j++) {
+            const struct dockerfile_pair *pair = g_ptr_array_index(arg->pairs, j);
+
+            g_hash_table_add(plan->declared, pair->key);
+        }
+    }
 }
 
 static bool is_ignoring_cache(const struct cob_dockerfile_request *request, const char *stage_name)
@@ -189,12 +233,16 @@ static struct cob_error *read_platform(struct dockerfile_plan *plan, struct dock
 
     if (!text || !*text)
         return NULL;
+    dockerfile_lint_watch(plan->lint, &expander);
     COB_TRY(cob_wrap(dockerfile_expand(&expander, text, &value),
         "failed to process arguments for platform %s", text));
+    dockerfile_lint_platform(plan, node->stage->from, value);
     if (!*value)
-        return cob_fail(COB_INVALID, "empty platform value from expression %s", text);
-    return cob_wrap(cob_platform_parse(value, plan->build_platform, &node->platform),
-        "failed to parse platform %s", text);
+        return dockerfile_lint_suggesting(
+            plan, cob_fail(COB_INVALID, "empty platform value from expression %s", text));
+    return dockerfile_lint_suggesting(
+        plan, cob_wrap(cob_platform_parse(value, plan->build_platform, &node->platform),
+                  "failed to parse platform %s", text));
 }
 
 /* An earlier stage by its number: cob takes one for FROM as for COPY --from. */
@@ -216,7 +264,9 @@ static struct cob_error *add_stage(
     char *base_name = NULL;
     struct dockerfile_node *base;
 
+    dockerfile_lint_watch(plan->lint, &expander);
     COB_TRY(dockerfile_expand(&expander, from->base, &base_name));
+    dockerfile_lint_base(plan, stage->from);
     if (!*base_name) {
         g_free(base_name);
         return cob_fail(COB_INVALID, "base name (%s) should not be blank", from->base);
@@ -260,15 +310,12 @@ static struct cob_error *read_stages(struct dockerfile_plan *plan)
 {
     const struct cob_dockerfile *dockerfile = plan->dockerfile;
 
-    for (guint i = 0; i < dockerfile->global_args->len; i++) {
-        const struct dockerfile_instruction *arg = g_ptr_array_index(dockerfile->global_args, i);
-
-        COB_TRY(cob_error_at(set_global_args(plan, arg), dockerfile->file, arg->range));
-    }
     for (guint i = 0; i < dockerfile->stages->len; i++) {
         const struct dockerfile_stage *stage = g_ptr_array_index(dockerfile->stages, i);
 
+        dockerfile_lint_enter(plan->lint, stage->from);
         COB_TRY(cob_error_at(add_stage(plan, stage), dockerfile->file, stage->from->range));
+        dockerfile_lint_leave(plan->lint);
     }
     return NULL;
 }
@@ -282,13 +329,18 @@ struct cob_error *dockerfile_plan_new(const struct cob_dockerfile *dockerfile,
     *plan = (struct dockerfile_plan){
         .dockerfile = dockerfile,
         .request = request,
+        .declared = g_hash_table_new(g_str_hash, g_str_equal),
         .triggers = triggers,
-        .global_args = dockerfile_vars_new(),
         .nodes = g_ptr_array_new_with_free_func(node_free),
         .stages = g_hash_table_new(g_str_hash, g_str_equal),
     };
+    COB_TRY(dockerfile_lint_new(dockerfile, request, &plan->lint));
+    dockerfile_lint_instructions(plan->lint, dockerfile);
+    dockerfile_lint_stages(plan->lint, dockerfile);
     COB_TRY(read_platforms(plan));
-    set_platform_args(plan);
+    dockerfile_lint_defaults(plan);
+    COB_TRY(dockerfile_plan_globals(plan, request, &plan->global_args));
+    note_declared(plan);
     COB_TRY(read_stages(plan));
     COB_TRY(find_target(plan));
     COB_TRY(dockerfile_plan_tie(plan));

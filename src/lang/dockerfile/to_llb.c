@@ -44,9 +44,13 @@ struct cob_error *dockerfile_job_expand(
     struct dockerfile_expander expander = {
         .env = dockerfile_vars_env(job->build->vars),
         .escape = job->convert->plan->dockerfile->escape,
+        .unmatched = dockerfile_lint_names(job),
     };
+    struct cob_error *err = dockerfile_expand(&expander, text, ret_text);
 
-    COB_TRY(dockerfile_expand(&expander, text, ret_text));
+    dockerfile_lint_undefined(job);
+    if (err)
+        return err;
     return dockerfile_spend(job->convert, strlen(*ret_text));
 }
 
@@ -71,6 +75,17 @@ void dockerfile_add_history(struct dockerfile_build *build, char *text, bool is_
     g_free(text);
 }
 
+static struct cob_error *convert_step(struct dockerfile_job *job)
+{
+    struct dockerfile_lint *lint = job->convert->plan->lint;
+
+    dockerfile_lint_enter(lint, job->instruction);
+    struct cob_error *err = converters[job->instruction->kind](job);
+    dockerfile_lint_step(job);
+    dockerfile_lint_leave(lint);
+    return err;
+}
+
 static struct cob_error *convert_node(
     struct dockerfile_convert *convert, struct dockerfile_build *build)
 {
@@ -78,12 +93,12 @@ static struct cob_error *convert_node(
     GPtrArray *steps = build->node->steps;
 
     COB_TRY(cob_error_at(dockerfile_build_start(convert, build), file, build->node->range));
+    dockerfile_lint_start(convert, build);
     for (guint i = 0; i < steps->len; i++) {
         const struct dockerfile_step *step = g_ptr_array_index(steps, i);
         struct dockerfile_job job = {convert, build, step, step->instruction};
 
-        COB_TRY(cob_error_at(
-            converters[step->instruction->kind](&job), file, step->instruction->range));
+        COB_TRY(cob_error_at(convert_step(&job), file, step->instruction->range));
     }
     build->is_done = true;
     return NULL;
@@ -112,7 +127,6 @@ static void reset(struct dockerfile_convert *convert)
         dockerfile_build_done(&convert->builds[i]);
     g_clear_pointer(&convert->builds, g_free);
     g_clear_pointer(&convert->builder, cob_llb_builder_free);
-    g_clear_pointer(&convert->warnings, g_ptr_array_unref);
     convert->spent_bytes = 0;
 }
 
@@ -123,7 +137,6 @@ static void set_up(struct dockerfile_convert *convert)
 
     reset(convert);
     convert->builder = cob_llb_builder_new(&platform);
-    convert->warnings = g_ptr_array_new_with_free_func(dockerfile_warning_free);
     convert->builds = g_new0(struct dockerfile_build, nodes->len);
     for (guint i = 0; i < nodes->len; i++)
         convert->builds[i].node = g_ptr_array_index(nodes, i);
@@ -201,40 +214,63 @@ static void finish_config(struct dockerfile_convert *convert, struct cob_oci_con
         cob_platform_new(platform->os, platform->arch, platform->variant, platform->os_version);
 }
 
-static GPtrArray *copy_warnings(const GPtrArray *parser, const GPtrArray *converter)
+struct cob_error *dockerfile_forgive_unresolved(
+    struct dockerfile_convert *convert, struct cob_error *err, struct dockerfile_base **ret_base)
 {
-    GPtrArray *all = g_ptr_array_new_with_free_func(dockerfile_warning_free);
-    const GPtrArray *const lists[] = {parser, converter};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
-        for (guint j = 0; j < lists[i]->len; j++) {
-            const struct cob_dockerfile_warning *warning = g_ptr_array_index(lists[i], j);
-
-            dockerfile_warn(all, warning->rule, warning->range, g_strdup(warning->text));
-        }
-    }
-    return all;
+    if (!err || !convert->plan->request->is_check || cob_error_code(err) == COB_CANCELLED)
+        return err;
+    if (convert->unresolved)
+        cob_error_free(err);
+    else
+        convert->unresolved = err;
+    *ret_base = g_new(struct dockerfile_base, 1);
+    **ret_base = (struct dockerfile_base){.config = cob_oci_config_new(), .is_unknown = true};
+    return NULL;
 }
 
-/* Two passes: the context is the first vertex, and what it must bring is known at the end. */
+static struct cob_error *convert_once(struct dockerfile_convert *convert)
+{
+    set_up(convert);
+    add_context(convert);
+    return convert_nodes(convert);
+}
+
+/* Two passes: the context is the first vertex, and what it must bring is known at the end. The
+ * first one has said all that there is to warn of. */
 static struct cob_error *convert_twice(
     struct dockerfile_convert *convert, struct cob_dockerfile_result *ret)
 {
     struct dockerfile_build *target;
 
-    for (int pass = 0; pass < 2; pass++) {
-        set_up(convert);
-        add_context(convert);
-        COB_TRY(convert_nodes(convert));
-    }
+    COB_TRY(convert_once(convert));
+    COB_TRY(dockerfile_lint_verdict(convert->plan->lint));
+    convert->plan->lint->out = NULL;
+    COB_TRY(convert_once(convert));
     target = &convert->builds[convert->plan->target->index];
     finish_config(convert, target->config);
     *ret = (struct cob_dockerfile_result){
         .definition = cob_llb_builder_finish(convert->builder, target->root),
         .config = cob_oci_config_bytes(target->config),
-        .warnings = copy_warnings(convert->plan->dockerfile->warnings, convert->warnings),
     };
     return NULL;
+}
+
+static void convert_init(
+    struct dockerfile_convert *convert, const struct cob_image_resolver *resolver)
+{
+    *convert = (struct dockerfile_convert){
+        .resolver = resolver,
+        .bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, dockerfile_base_free),
+        .context_used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+    };
+}
+
+static void convert_done(struct dockerfile_convert *convert)
+{
+    reset(convert);
+    g_hash_table_unref(convert->bases);
+    g_hash_table_unref(convert->context_used);
+    cob_error_free(convert->unresolved);
 }
 
 /* Triggers of images may need stages, and these other images: plan until nothing new comes up. */
@@ -260,17 +296,51 @@ struct cob_error *cob_dockerfile_to_llb(const struct cob_dockerfile *dockerfile,
     struct cob_dockerfile_result *ret)
 {
     g_autoptr(dockerfile_plan) plan = NULL;
-    struct dockerfile_convert convert = {
-        .resolver = resolver,
-        .bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, dockerfile_base_free),
-        .context_used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-    };
+    struct dockerfile_convert convert;
+
+    convert_init(&convert, resolver);
     struct cob_error *err = make_plan(&convert, dockerfile, request, &plan);
     if (!err)
         err = convert_twice(&convert, ret);
-    reset(&convert);
-    g_hash_table_unref(convert.bases);
-    g_hash_table_unref(convert.context_used);
+    convert_done(&convert);
+    return err;
+}
+
+struct cob_error *cob_dockerfile_check(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver)
+{
+    g_autoptr(dockerfile_plan) plan = NULL;
+    struct dockerfile_convert convert;
+
+    convert_init(&convert, resolver);
+    struct cob_error *err = make_plan(&convert, dockerfile, request, &plan);
+    if (!err)
+        err = convert_once(&convert);
+    if (convert.unresolved) { /* what went wrong after it may be its fault */
+        cob_error_free(err);
+        err = g_steal_pointer(&convert.unresolved);
+    }
+    if (!err)
+        err = dockerfile_lint_verdict(plan->lint);
+    convert_done(&convert);
+    return err;
+}
+
+struct cob_error *cob_dockerfile_outline(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver,
+    struct cob_dockerfile_outline *ret)
+{
+    g_autoptr(dockerfile_plan) plan = NULL;
+    struct dockerfile_convert convert;
+
+    convert_init(&convert, resolver);
+    convert.is_outline = true;
+    struct cob_error *err = make_plan(&convert, dockerfile, request, &plan);
+    if (!err)
+        err = convert_once(&convert);
+    if (!err)
+        err = dockerfile_outline_make(&convert, ret);
+    convert_done(&convert);
     return err;
 }
 
@@ -278,5 +348,4 @@ void cob_dockerfile_result_done(struct cob_dockerfile_result *result)
 {
     g_clear_pointer(&result->definition, cob_llb_definition_free);
     g_clear_pointer(&result->config, g_bytes_unref);
-    g_clear_pointer(&result->warnings, g_ptr_array_unref);
 }

@@ -34,6 +34,7 @@ struct cob_ignore {
     GHashTable *wild;    /* key, owned -> GPtrArray of struct wild, owned, in order */
     GHashTable *heads;   /* literal directories in front of wildcards, owned */
     unsigned everything; /* the last pattern that matches all paths */
+    bool has_all_names;  /* a pattern matches whatever stands in the root */
     GPtrArray *returns;  /* char *, owned, sorted: the literal paths of "!" patterns */
     GHashTable *open;    /* directories below which a "!" with a wildcard may match, owned */
 };
@@ -252,6 +253,8 @@ static struct cob_error *add_text(struct cob_ignore *ignore, const char *text)
     g_array_append_val(ignore->is_return, is_return);
     if (is_return)
         add_return(ignore, pattern);
+    else if (strcmp(pattern, "*") == 0 || strcmp(pattern, "**/*") == 0)
+        ignore->has_all_names = true;
     return add_pattern(ignore, pattern, ignore->is_return->len);
 }
 
@@ -452,4 +455,14 @@ bool cob_ignore_may_return(const struct cob_ignore *ignore, const char *dir_path
             return true;
     }
     return false;
+}
+
+bool cob_ignore_has_returns(const struct cob_ignore *ignore)
+{
+    return ignore->returns->len > 0;
+}
+
+bool cob_ignore_is_all_out(const struct cob_ignore *ignore)
+{
+    return !cob_ignore_has_returns(ignore) && (ignore->has_all_names || ignore->everything > 0);
 }

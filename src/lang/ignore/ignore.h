@@ -70,6 +70,12 @@ bool cob_ignore_is_out(const struct cob_ignore *ignore, cob_ignore_state state);
  * directory over. */
 bool cob_ignore_may_return(const struct cob_ignore *ignore, const char *dir_path);
 
+/* Does any pattern have a "!"? */
+bool cob_ignore_has_returns(const struct cob_ignore *ignore);
+
+/* Is everything in the root left out, by one pattern, with no "!" anywhere? */
+bool cob_ignore_is_all_out(const struct cob_ignore *ignore);
+
 /* ---- wildcards ---- */
 
 struct

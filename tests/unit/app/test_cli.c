@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "app/cli/build_call.h"
 #include "app/cli/cli_engine.h"
 #include "app/cli/columns.h"
 #include "check.h"
@@ -265,6 +266,39 @@ static void test_texts_name_every_command(void)
         "no completion for csh: use bash, zsh or fish*");
 }
 
+static void test_calls(void)
+{
+    static const struct {
+        const char *text;
+        struct cli_build_call want;
+    } rows[] = {
+        {"build", {.is_build = true}},
+        {"check", {.method = COB_ENGINE_LINT}},
+        {"lint,format=text", {.method = COB_ENGINE_LINT}},
+        {"outline,format=json", {.method = COB_ENGINE_OUTLINE, .is_json = true}},
+        {"format=json,targets", {.method = COB_ENGINE_TARGETS, .is_json = true}},
+        {"check,ignorestatus=1", {.method = COB_ENGINE_LINT, .ignores_status = true}},
+    };
+    struct cli_build_call got;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const struct cli_build_call *want = &rows[i].want;
+
+        CHECK_OK(cli_build_call_parse(rows[i].text, &got));
+        check_row(got.is_build == want->is_build && got.method == want->method &&
+                      got.is_json == want->is_json && got.ignores_status == want->ignores_status,
+            i, rows[i].text);
+    }
+    CHECK_ERROR(cli_build_call_parse("check,format=xml", &got), COB_INVALID,
+        "unknown format xml: use json or text*");
+    CHECK_ERROR(cli_build_call_parse("check,colour=red", &got), COB_INVALID,
+        "unknown field colour=red: use format or ignorestatus*");
+    CHECK_ERROR(cli_build_call_parse("check,ignorestatus=maybe", &got), COB_INVALID,
+        "ignorestatus=maybe: it must be true or false*");
+    CHECK_ERROR(cli_build_call_parse("check,outline", &got), COB_INVALID,
+        "more than one method in check,outline*");
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
@@ -274,6 +308,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cli/commands-are-found", test_commands_are_found);
     g_test_add_func("/cli/tables-are-sound", test_tables_are_sound);
     g_test_add_func("/cli/build-requests", test_build_requests);
+    g_test_add_func("/cli/calls", test_calls);
     g_test_add_func("/cli/columns-are-dockers", test_columns_are_dockers);
     g_test_add_func("/cli/texts-name-every-command", test_texts_name_every_command);
     return g_test_run();

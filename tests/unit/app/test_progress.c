@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/progress/progress.h"
+#include "app/progress/rawjson.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -120,7 +121,7 @@ static char *play(const struct act *acts, size_t n_acts)
         plain_print(&plain, &trace, now_us, out);
     }
     plain_print_rest(&plain, &trace, now_us, out);
-    trace_append_ends(out, &trace);
+    trace_append_ends(out, &trace, false);
     trace_done(&trace);
     return g_string_free(out, FALSE);
 }
@@ -472,6 +473,62 @@ static void test_rawjson_is_an_object_a_line(void)
         "{\"warnings\":[{\"short\":\"dw==\"}]}\n");
 }
 
+/* Twice the same, in no order, of a line that obeys a terminal. */
+static void warn_of_lines(struct notes *notes)
+{
+    static const char text[] = "FROM a\nCMD b\n";
+    g_autoptr(GBytes) bytes = g_bytes_new_static(text, strlen(text));
+    g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
+    const struct cob_event_warning second = {.text = "B: b\033[2J (line 2)",
+        .detail = "no b",
+        .url = "https://b",
+        .file = file,
+        .range = {2, 2}};
+    const struct cob_event_warning first = {.text = "A: a (line 1)", .range = {1, 1}};
+
+    notes_add(notes, &second);
+    notes_add(notes, &first);
+    notes_add(notes, &second);
+}
+
+static void test_warnings_of_the_build_come_at_its_end(void)
+{
+    g_autoptr(GString) got = g_string_new(NULL);
+    struct notes notes;
+
+    notes_init(&notes);
+    notes_append(got, &notes, true);
+    g_assert_cmpstr(got->str, ==, "");
+    warn_of_lines(&notes);
+    notes_append(got, &notes, true);
+    g_assert_cmpstr(got->str, ==,
+        "\n \033[33m2 warnings found (use cob --debug to expand):\n\033[0m"
+        " - A: a (line 1)\n - B: b\\x1b[2J (line 2)\n");
+    g_string_truncate(got, 0);
+    notes.is_expanded = true;
+    notes_append(got, &notes, false);
+    g_assert_cmpstr(got->str, ==,
+        "\n 2 warnings found:\n - A: a (line 1)\n\n - B: b\\x1b[2J (line 2)\nno b\n"
+        "More info: https://b\nDockerfile:2\n--------------------\n   1 |     FROM a\n"
+        "   2 | >>> CMD b\n   3 |     \n--------------------\n\n");
+    notes_done(&notes);
+}
+
+static void test_rawjson_warning_has_its_place(void)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new_static("x\n", 2);
+    g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
+    g_autoptr(GString) got = g_string_new(NULL);
+    const struct cob_event_warning event = {
+        .text = "w", .detail = "d", .url = "https://u", .file = file, .range = {1, 1}};
+
+    rawjson_warning(got, &event);
+    g_assert_cmpstr(got->str, ==,
+        "{\"warnings\":[{\"detail\":[\"ZA==\"],\"level\":1,\"range\":[{\"end\":{\"line\":1},"
+        "\"start\":{\"line\":1}}],\"short\":\"dw==\",\"sourceInfo\":{\"data\":\"eAo=\","
+        "\"filename\":\"Dockerfile\",\"language\":\"Dockerfile\"},\"url\":\"https://u\"}]}\n");
+}
+
 static void test_quiet_says_nothing(void)
 {
     cob_autoclose int read_fd = -1;
@@ -511,6 +568,9 @@ int main(int argc, char **argv)
     g_test_add_func("/progress/modes-have-names", test_modes_have_names);
     g_test_add_func("/progress/pipe-sees-lines-live", test_pipe_sees_lines_live);
     g_test_add_func("/progress/rawjson-is-an-object-a-line", test_rawjson_is_an_object_a_line);
+    g_test_add_func("/progress/warnings-of-the-build-come-at-its-end",
+        test_warnings_of_the_build_come_at_its_end);
+    g_test_add_func("/progress/rawjson-warning-has-its-place", test_rawjson_warning_has_its_place);
     g_test_add_func("/progress/quiet-says-nothing", test_quiet_says_nothing);
     g_test_add_func("/progress/null-is-fine", test_null_is_fine);
     return g_test_run();

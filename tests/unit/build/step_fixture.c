@@ -118,7 +118,10 @@ struct cob_error *step_run(struct step_fixture *fixture, struct cob_executor_req
     request.log = note;
     request.log_arg = fixture;
     g_string_truncate(fixture->out, 0);
-    return cob_executor_run(fixture->executor, &request, NULL, ret_exit_code);
+    struct cob_executor_outcome outcome;
+    COB_TRY(cob_executor_run(fixture->executor, &request, NULL, &outcome));
+    *ret_exit_code = outcome.exit_code;
+    return NULL;
 }
 
 /* Is there something, not following a last symlink? */

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "check.h"
@@ -63,6 +64,15 @@ static void test_what_a_step_sees(void)
             "*ermi*", NULL, 1},
         {"devices", "echo x >/dev/null && head -c 2 /dev/zero | tr '\\0' z", "zz", NULL, 0},
         {"open files", "ulimit -n", "1024\n", NULL, 0},
+        {"core files", "ulimit -c; ulimit -Hc", "0\n0\n", NULL, 0},
+        {"no devices in the root",
+            "grep -cE '^[^/]* /[^ ]* / rw,nodev' "
+            "/proc/self/mountinfo",
+            "1\n", NULL, 0},
+        {"a device of the root", "mknod /n c 1 3 && echo x >/n", "*ermi*", NULL, 1},
+        {"no mount of cgroups", "mount -t cgroup -o rdma x /tmp", "*ermission denied*", NULL, 1},
+        {"environment of the first", "cat /proc/1/environ | tr '\\0' '\\n'",
+            "PATH=/bin\nA=b c\nHOME=/root\n", NULL, 0},
         {"standard input", "cat; echo end", "end\n", NULL, 0},
     };
     struct step_fixture fixture;
@@ -79,6 +89,48 @@ static void test_what_a_step_sees(void)
             g_test_message("got: %s", fixture.out->str);
         check_row(is_ok && code == rows[i].want_code, i, rows[i].name);
     }
+    step_fixture_done(&fixture);
+}
+
+static void test_a_readonly_root(void)
+{
+    struct cob_executor_mount mount = {.kind = COB_EXECUTOR_MOUNT_TMPFS, .target = "/t/new"};
+    struct cob_executor_request request = {
+        NO_NETWORK, .is_root_readonly = true, .mounts = &mount, .n_mounts = 1, .cwd = "/made"};
+    struct step_fixture fixture;
+    int code = -1;
+
+    step_fixture_init(&fixture);
+    CHECK_OK(step_run(&fixture, request,
+        "exec 2>/dev/null; touch /t/new/f && ! touch /f && ! touch /made/f && ! mkdir /tmp/d &&"
+        "grep -cE '^[^/]* /[^ ]* / ro,nodev' /proc/self/mountinfo",
+        &code));
+    g_assert_cmpint(code, ==, 0);
+    g_assert_cmpstr(fixture.out->str, ==, "1\n");
+    g_assert_false(step_exists(&fixture, "root/t"));
+    step_fixture_done(&fixture);
+}
+
+/* The step is the first to go when memory runs out, and has BuildKit's limit of open files where
+ * cob may set it. */
+static void test_limits(void)
+{
+    g_autofree char *own = NULL;
+    struct rlimit files;
+    struct cob_executor_request request = {NO_NETWORK};
+    struct step_fixture fixture;
+    int code = -1;
+
+    step_fixture_init(&fixture);
+    g_assert_true(g_file_get_contents("/proc/self/oom_score_adj", &own, NULL, NULL));
+    CHECK_OK(step_run(&fixture, request, "cat /proc/self/oom_score_adj; ulimit -Hn", &code));
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &files), ==, 0);
+    const struct rlimit more = {files.rlim_cur, 1048576};
+    if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+        files = more;
+    g_autofree char *want = g_strdup_printf(
+        "%d\n%ju\n", MIN(atoi(own) + 500, 1000), (uintmax_t)MIN(files.rlim_max, 1048576));
+    g_assert_cmpstr(fixture.out->str, ==, want);
     step_fixture_done(&fixture);
 }
 
@@ -285,13 +337,14 @@ static void test_cancel(void)
     const char *const args[] = {"/bin/sh", "-c", script, NULL};
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cancelling cancelling = {.cancel = NULL};
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
     step_fixture_init(&cancelling.fixture);
     CHECK_OK(cob_cancel_new(&cancelling.cancel));
     struct cob_executor_request request = {NO_NETWORK, .root_fd = cancelling.fixture.root_fd,
         .args = args, .env = env, .log = cancel_when_ready, .log_arg = &cancelling};
-    CHECK_ERROR(cob_executor_run(cancelling.fixture.executor, &request, cancelling.cancel, &code),
+    CHECK_ERROR(
+        cob_executor_run(cancelling.fixture.executor, &request, cancelling.cancel, &outcome),
         COB_CANCELLED, "*");
     g_assert_cmpint(g_get_monotonic_time() - cancelling.at_us, <, G_USEC_PER_SEC);
     g_assert_false(is_running(nap));
@@ -303,7 +356,7 @@ static void test_cancel(void)
 static int be_victim(void)
 {
     struct step_fixture fixture;
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
     step_fixture_init(&fixture);
     g_autofree char *script = stubborn(g_getenv("COB_TEST_NAP"));
@@ -311,7 +364,7 @@ static int be_victim(void)
     static const char *const env[] = {"PATH=/bin", NULL};
     struct cob_executor_request request = {NO_NETWORK, .root_fd = fixture.root_fd, .args = args,
         .env = env, .stdout_fd = 1, .stderr_fd = 2};
-    CHECK_OK(cob_executor_run(fixture.executor, &request, NULL, &code));
+    CHECK_OK(cob_executor_run(fixture.executor, &request, NULL, &outcome));
     return 0;
 }
 
@@ -465,10 +518,10 @@ static void *run_one(void *arg)
     struct step_fixture *fixture = arg;
     struct cob_executor_request request = {
         .root_fd = fixture->root_fd, .args = args, .env = env, NO_NETWORK};
-    int code = -1;
+    struct cob_executor_outcome outcome = {.exit_code = -1};
 
-    CHECK_OK(cob_executor_run(fixture->executor, &request, NULL, &code));
-    return GINT_TO_POINTER(code);
+    CHECK_OK(cob_executor_run(fixture->executor, &request, NULL, &outcome));
+    return GINT_TO_POINTER(outcome.exit_code);
 }
 
 static void test_steps_at_the_same_time(void)
@@ -492,6 +545,8 @@ static void test_free_takes_null(void)
 static void add_tests(void)
 {
     g_test_add_func("/executor/what-a-step-sees", test_what_a_step_sees);
+    g_test_add_func("/executor/a-readonly-root", test_a_readonly_root);
+    g_test_add_func("/executor/limits", test_limits);
     g_test_add_func("/executor/system-calls", test_system_calls);
     g_test_add_func("/executor/users-that-are-refused", test_users_that_are_refused);
     g_test_add_func("/executor/working-directories", test_working_directories);

@@ -124,7 +124,8 @@ static void show_images(GString *out, const GPtrArray *images)
     }
 }
 
-static struct cob_error *show_result(GString *out, const struct cob_dockerfile_result *result)
+static struct cob_error *show_result(
+    GString *out, const struct cob_dockerfile_result *result, const GPtrArray *warnings)
 {
     g_autofree char *llb = NULL;
     json_auto_t *json = NULL;
@@ -136,8 +137,8 @@ static struct cob_error *show_result(GString *out, const struct cob_dockerfile_r
     char *pretty = json_dumps(json, JSON_INDENT(2) | JSON_SORT_KEYS);
     g_string_append_printf(out, "\n%s\nconfig %s\n", llb, pretty);
     g_free(pretty);
-    for (guint i = 0; i < result->warnings->len; i++) {
-        const struct cob_dockerfile_warning *warning = g_ptr_array_index(result->warnings, i);
+    for (guint i = 0; i < warnings->len; i++) {
+        const struct cob_dockerfile_warning *warning = g_ptr_array_index(warnings, i);
 
         g_string_append_printf(out, "warning %s: %s (line %d)\n", warning->rule, warning->text,
             warning->range.first_line);
@@ -151,11 +152,13 @@ static struct cob_error *convert(GBytes *data, GString *out)
     g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", data);
     g_autoptr(cob_dockerfile) dockerfile = NULL;
     g_autoptr(GPtrArray) images = NULL;
+    g_autoptr(GPtrArray) warnings = cob_dockerfile_warnings_new();
     struct cob_dockerfile_result result = {0};
     struct asked asked;
 
     COB_TRY(cob_dockerfile_parse(file, &dockerfile));
     asked_init(&asked, text);
+    asked.request.warnings = warnings;
     struct cob_error *err = cob_dockerfile_images(dockerfile, &asked.request, &images);
     if (!err)
         err = cob_dockerfile_to_llb(dockerfile, &asked.request, &fake_images, &result);
@@ -163,7 +166,7 @@ static struct cob_error *convert(GBytes *data, GString *out)
     if (err)
         return err;
     show_images(out, images);
-    err = show_result(out, &result);
+    err = show_result(out, &result, warnings);
     cob_dockerfile_result_done(&result);
     return err;
 }

@@ -301,24 +301,6 @@ static void test_onbuild_keeps_its_trigger(void)
         g_assert_cmpstr(only(dockerfile)->trigger, ==, "COPY --link <<A /b\nx\nA");
 }
 
-static void test_warnings(void)
-{
-    static const char text[] = "FROM a as B\nMAINTAINER x\nENV a b\nRUN x \\\n\n y\n";
-    static const char *const want[] = {"StageNameCasing", "FromAsCasing", "MaintainerDeprecated",
-        "LegacyKeyValueFormat", "NoEmptyContinuation"};
-    g_autoptr(cob_dockerfile) dockerfile = NULL;
-
-    CHECK_OK(parse(text, &dockerfile));
-    if (!dockerfile)
-        return;
-    g_assert_cmpint(dockerfile->warnings->len, ==, G_N_ELEMENTS(want));
-    for (guint i = 0; i < MIN(dockerfile->warnings->len, G_N_ELEMENTS(want)); i++) {
-        const struct cob_dockerfile_warning *warning = g_ptr_array_index(dockerfile->warnings, i);
-
-        g_assert_cmpstr(warning->rule, ==, want[i]);
-    }
-}
-
 static void test_other_frontends_are_refused(void)
 {
     static const struct {
@@ -355,7 +337,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dockerfile/parse/mounts", test_mounts);
     g_test_add_func("/dockerfile/parse/durations", test_durations);
     g_test_add_func("/dockerfile/parse/onbuild-keeps-its-trigger", test_onbuild_keeps_its_trigger);
-    g_test_add_func("/dockerfile/parse/warnings", test_warnings);
     g_test_add_func("/dockerfile/parse/other-frontends", test_other_frontends_are_refused);
     return g_test_run();
 }
