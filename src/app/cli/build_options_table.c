@@ -20,11 +20,11 @@ const struct cli_option cli_build_options[] = {
         "\"security.insecure\")",
         false},
     {"build-arg", 0, CLI_LIST, "stringArray", "Set build-time variables", false},
-    {"cgroup-parent", 0, CLI_TEXT, "string", "Set the parent cgroup for the RUN instructions",
-        false},
     {"call", 0, CLI_TEXT, "string",
         "Ask about the Dockerfile instead of building it: check, outline or targets "
         "(format: \"outline,format=json\")",
+        false},
+    {"cgroup-parent", 0, CLI_TEXT, "string", "Set the parent cgroup for the RUN instructions",
         false},
     {"check", 0, CLI_FLAG, NULL, "Shorthand for \"--call=check\"", false},
     {"debug", 'D', CLI_FLAG, NULL, "Show warnings with what they mean and their lines", false},

@@ -52,8 +52,8 @@ static struct cob_error *read_ulimit(char *text, struct cob_llb_ulimit *ret_ulim
             equals + 1);
     for (char **limit = limits; *limit; limit++) {
         if (!read_limit(*limit, limit == limits ? &ret_ulimit->soft : &ret_ulimit->hard))
-            return cob_fail(COB_INVALID, "%s=%s: a limit is a number, or -1 for none", text,
-                *limit);
+            return cob_fail(
+                COB_INVALID, "%s=%s: a limit is a number, or -1 for none", text, *limit);
     }
     if (!limits[0])
         return cob_fail(COB_INVALID, "%s=: a limit is a number, or -1 for none", text);

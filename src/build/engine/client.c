@@ -63,8 +63,8 @@ static void close_agent(void *agent)
     cob_sshagent_close(agent);
 }
 
-struct cob_error *cob_engine_agents(const struct cob_engine_request *request,
-    struct cob_cancel *cancel, GHashTable **ret_agents)
+struct cob_error *cob_engine_agents(
+    const struct cob_engine_request *request, struct cob_cancel *cancel, GHashTable **ret_agents)
 {
     g_autoptr(GHashTable) agents =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_agent);

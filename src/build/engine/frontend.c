@@ -255,7 +255,8 @@ static struct cob_error *prepare(
     struct lookup *lookup, struct cob_dockerfile_request *wish, struct frontend *frontend)
 {
     g_autoptr(GPtrArray) images = NULL;
-    struct cob_error *err = cob_dockerfile_parse(frontend->file, &frontend->dockerfile);
+    const char *syntax = g_hash_table_lookup(wish->build_args, "BUILDKIT_SYNTAX");
+    struct cob_error *err = cob_dockerfile_parse_as(frontend->file, syntax, &frontend->dockerfile);
 
     if (err) {
         cob_dockerfile_warn_unparsed(frontend->file, wish);

@@ -140,6 +140,7 @@ void cob_ops_mounts_done(struct step_mounts *mounts);
 
 /* --- entitlements.c --- */
 
+/* May one step have what it wants?  errors: COB_DENIED. */
 COB_RESULT struct cob_error *cob_ops_check_exec(
     const struct cob_ops_config *config, const Pb__ExecOp *exec);
 

@@ -37,6 +37,11 @@ struct cob_dockerfile;
 COB_RESULT struct cob_error *cob_dockerfile_parse(
     struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile);
 void cob_dockerfile_free(struct cob_dockerfile *dockerfile);
+
+/* The same, whatever `# syntax=` says.
+ * frontend:  of BUILDKIT_SYNTAX: only "docker/dockerfile:..." will do; NULL: `# syntax=` counts. */
+COB_RESULT struct cob_error *cob_dockerfile_parse_as(
+    struct cob_srcfile *file, const char *frontend, struct cob_dockerfile **ret_dockerfile);
 COB_AUTOPTR(cob_dockerfile, cob_dockerfile_free)
 
 /* Stages from first to last; a name is NULL where FROM gives none. Borrowed from the Dockerfile. */

@@ -187,24 +187,6 @@ static Pb__ProxyEnv *new_proxies(const char *const *proxies)
     return env;
 }
 
-/* Programs find an agent by a variable: the first one's, if nothing else is said. */
-static void set_agent_env(Pb__Meta *meta, const struct cob_llb_exec *exec)
-{
-    static const char name[] = "SSH_AUTH_SOCK=";
-    const struct cob_llb_mount *first = exec->mounts, *end = exec->mounts + exec->n_mounts;
-
-    while (first < end && first->type != PB__MOUNT_TYPE__SSH)
-        first++;
-    if (first == end)
-        return;
-    for (size_t i = 0; i < meta->n_env; i++) {
-        if (g_str_has_prefix(meta->env[i], name))
-            return;
-    }
-    meta->env = g_renew(char *, meta->env, meta->n_env + 1);
-    meta->env[meta->n_env++] = g_strconcat(name, first->dest, NULL);
-}
-
 static Pb__Meta *new_meta(const struct cob_llb_exec *exec)
 {
     Pb__Meta *meta = g_new(Pb__Meta, 1);
@@ -220,7 +202,6 @@ static Pb__Meta *new_meta(const struct cob_llb_exec *exec)
         meta->proxy_env = new_proxies(exec->proxies);
     set_hosts(meta, exec->hosts);
     set_ulimits(meta, exec);
-    set_agent_env(meta, exec);
     meta->removemountstubsrecursive = true;
     return meta;
 }
