@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two sealed processes of remote.h, from inside. */
+/* The two sealed processes of sealed_readers.h, from inside. */
 #include <string.h>
 
 #include "disk/layer/frames.h"
-#include "disk/layer/remote.h"
+#include "disk/layer/sealed_readers.h"
 #include "util/fs.h"
 
 #define INPUT_BYTES (128 * (size_t)1024)
