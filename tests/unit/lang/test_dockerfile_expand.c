@@ -8,7 +8,10 @@ static const char *get(const void *arg, const char *name)
 {
     static const char *const values[][2] = {{"A", "a"}, {"EMPTY", ""}, {"PATH", "/bin:/usr/bin"},
         {"F", "archive.tar.gz"}, {"SP", "x  y"}, {"U", "\xc3\xa4\xc3\xb6x"}, {"NL", "a\nb"},
-        {"Q", "it's"}, {"STAR", "a*b*c"}, {"\xc3\xa9t\xc3\xa9", "summer"}};
+        {"Q", "it's"}, {"SIGNS", "()[]{}^$.*?|\\x"}, {"ASTERISKS", "a***yy*"}, {"XY", "xxyy"},
+        {"NEEDLE", "\\*/"}, {"GLOBS", "/foo*/*/*.txt"}, {"SLASHES", "/tmp/tmp/bar.txt"},
+        {"TMP", "/tmp"}, {"URL", "http://example.com"}, {"SCHEME", "http://"}, {"STAR", "a*b*c"},
+        {"\xc3\xa9t\xc3\xa9", "summer"}};
 
     (void)arg;
     for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
@@ -82,6 +85,25 @@ static void test_forms(void)
         {"$\xc3\xa9t\xc3\xa9", "summer"},
         {"a<b", "a<b"},
         {"<< EOF", "<< EOF"},
+        {"${SIGNS#()[]{\\}^$.\\*\\?|\\\\}", "x"},
+        {"${ASTERISKS%%\\**\\*}", "a"},
+        {"${XY#*x*y}", "y"},
+        {"${XY##*x}", "yy"},
+        {"${XY#}", "xxyy"},
+        {"${XY##}", "xxyy"},
+        {"${XY%}", "xxyy"},
+        {"${XY%%$EMPTY}", "xxyy"},
+        {"${XY#$EMPTY}", "xxyy"},
+        {"${XY#$A}", "xxyy"},
+        {"${NONE:-.}${XY%x}${NONE:-.}", ".xxyy."},
+        {"${GLOBS/$NEEDLE/.} ${GLOBS//$NEEDLE/.}", "/foo.*/*.txt /foo..*.txt"},
+        {"${SLASHES/$TMP/} ${SLASHES//$TMP/}", "/tmp/bar.txt /bar.txt"},
+        {"${URL/$SCHEME/https:\\/\\/}", "https:\\/\\/example.com"},
+        {"${SLASHES//\\//\\/}", "\\/tmp\\/tmp\\/bar.txt"},
+        {"${XY/$EMPTY/ww}", "wwxxyy"},
+        {"${XY///}", "xxyy"},
+        {"${NONE///}", ""},
+        {"${NONE:-${A:+${EMPTY:-${XY#x}}}}", "xyy"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -168,6 +190,10 @@ static void test_errors(void)
         {"${A:-b", "failed to process \"${A:-b\": syntax error: missing '}'"},
         {"${A/b", "failed to process \"${A/b\": syntax error: missing '/' in ${}"},
         {"${A/b/c", "failed to process \"${A/b/c\": syntax error: missing '}'"},
+        {"${XY//ww}", "failed to process \"*\": syntax error: missing '/' in ${}"},
+        {"${XY//}", "failed to process \"*\": syntax error: missing '/' in ${}"},
+        {"${A=b}", "failed to process \"${A=b}\": unsupported modifier (=) in substitution"},
+        {"${A:%%b}", "failed to process \"${A:%%b}\": unsupported modifier (:%) in substitution"},
         {"${A:=b}", "failed to process \"${A:=b}\": unsupported modifier (:=) in substitution"},
         {"${A!b}", "failed to process \"${A!b}\": unsupported modifier (!) in substitution"},
         {"${A:#b}", "failed to process \"${A:#b}\": unsupported modifier (:#) in substitution"},
