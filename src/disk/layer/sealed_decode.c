@@ -3,13 +3,11 @@
 
 #include "disk/layer/sealed_readers.h"
 
-#define DETECT_BYTES 6 /* xz has the longest magic */
-
 struct sealed_decoder {
     struct byte_sink sink;
     uint64_t max_bytes, n_out;
     struct cob_cancel *cancel;
-    uint8_t first[DETECT_BYTES];
+    uint8_t first[CODEC_DETECT_BYTES];
     size_t n_first;
     bool is_detected;
     struct cob_sealed *sealed; /* NULL: plain */
@@ -108,11 +106,11 @@ struct cob_error *sealed_decoder_write(
     struct sealed_decoder *decoder, const uint8_t *data, size_t len)
 {
     if (!decoder->is_detected) {
-        size_t n = MIN(len, DETECT_BYTES - decoder->n_first);
+        size_t n = MIN(len, CODEC_DETECT_BYTES - decoder->n_first);
 
         memcpy(decoder->first + decoder->n_first, data, n);
         decoder->n_first += n;
-        if (decoder->n_first < DETECT_BYTES)
+        if (decoder->n_first < CODEC_DETECT_BYTES)
             return NULL;
         COB_TRY(detect(decoder));
         data += n;
