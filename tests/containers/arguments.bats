@@ -135,13 +135,13 @@ SHELL ["/bin/busybox", "sh", "-euc"]
 RUN <<EOF
 echo "13=$-"
 EOF
-RUN V=14 sh -s one <<EOF
+RUN sh -s one <<EOF
 echo "$V=here"
 EOF
 END
     build_ok .
     expect_output '1=value' '2=value' '3=tabs' '4=more' '5=/dev/pipes/EOF value' '6=value' '7=$V' \
-        '8=a' '9=b' '10=c' '11=f' '12=inner' '13=' '14=here'
+        '8=a' '9=b' '10=c' '11=f' '12=inner' '13=' 'value=here'
 }
 
 @test "binds: of stages, images and the context; what is written is dropped" {

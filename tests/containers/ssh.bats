@@ -25,10 +25,8 @@ ssh_image() {
     local root=$T/ssh-image file
     busybox_image
     mkdir -p "$root/files"
-    for file in $(for file in ssh-add ssh-keygen; do
-        command -v "$file"
-        ldd "$(command -v "$file")" | grep -oE '/[^ ]+'
-    done | sort -u); do
+    for file in /usr/bin/ssh-add /usr/bin/ssh-keygen \
+        $(ldd /usr/bin/ssh-add /usr/bin/ssh-keygen | grep -oE '/[^ ]+\.so[^ ]*' | sort -u); do
         mkdir -p "$root/files${file%/*}"
         cp -L "$file" "$root/files$file"
     done
@@ -166,4 +164,24 @@ RUN --mount=type=ssh for i in $(seq 40); do (sleep 60 | nc local:$SSH_AUTH_SOCK 
 END
     build_ok --ssh default .
     expect_output first@test
+}
+
+@test "ssh: the agent of key files ends with a cob that is killed" {
+    local pid agent
+    dockerfile <<'END'
+FROM ssh
+RUN --mount=type=ssh ssh-add -l && sleep 60
+END
+    "$COB" build --progress=plain --ssh "default=$T/first" . >"$T/out" 2>&1 &
+    pid=$!
+    wait_for 20 grep -q first@test "$T/out"
+    agent=$(pgrep -f "ssh-agent -D -a ${TMPDIR:-/tmp}/cob-ssh-")
+    kill -9 "$pid"
+    wait "$pid" || true
+    wait_for 5 agent_is_gone "$agent"
+    rm -rf "${TMPDIR:-/tmp}"/cob-ssh-*
+}
+
+agent_is_gone() {
+    ! kill -0 "$1" 2>/dev/null
 }

@@ -23,12 +23,27 @@ static const char *get(const void *arg, const char *name)
 
 static const struct dockerfile_env env = {.get = get};
 
+/* A text, and what it becomes. */
+struct form {
+    const char *text, *want;
+};
+
+static void check_forms(const struct form *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct dockerfile_expander expander = {.env = env, .escape = '\\'};
+        g_autofree char *got = NULL;
+
+        CHECK_OK(dockerfile_expand(&expander, rows[i].text, &got));
+        g_assert_cmpstr(got, ==, rows[i].want);
+        check_row(g_strcmp0(got, rows[i].want) == 0, i, rows[i].text);
+    }
+}
+
 /* What each form gives. */
 static void test_forms(void)
 {
-    static const struct {
-        const char *text, *want;
-    } rows[] = {
+    static const struct form rows[] = {
         {"$A", "a"},
         {"${A}b", "ab"},
         {"$A$A", "aa"},
@@ -85,6 +100,15 @@ static void test_forms(void)
         {"$\xc3\xa9t\xc3\xa9", "summer"},
         {"a<b", "a<b"},
         {"<< EOF", "<< EOF"},
+    };
+
+    check_forms(rows, G_N_ELEMENTS(rows));
+}
+
+/* Patterns: signs of other languages of patterns, nothing, and what comes from variables. */
+static void test_patterns(void)
+{
+    static const struct form rows[] = {
         {"${SIGNS#()[]{\\}^$.\\*\\?|\\\\}", "x"},
         {"${ASTERISKS%%\\**\\*}", "a"},
         {"${XY#*x*y}", "y"},
@@ -106,14 +130,7 @@ static void test_forms(void)
         {"${NONE:-${A:+${EMPTY:-${XY#x}}}}", "xyy"},
     };
 
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct dockerfile_expander expander = {.env = env, .escape = '\\'};
-        g_autofree char *got = NULL;
-
-        CHECK_OK(dockerfile_expand(&expander, rows[i].text, &got));
-        g_assert_cmpstr(got, ==, rows[i].want);
-        check_row(g_strcmp0(got, rows[i].want) == 0, i, rows[i].text);
-    }
+    check_forms(rows, G_N_ELEMENTS(rows));
 }
 
 /* What the flags keep. */
@@ -259,6 +276,7 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/dockerfile/expand/forms", test_forms);
+    g_test_add_func("/dockerfile/expand/patterns", test_patterns);
     g_test_add_func("/dockerfile/expand/flags", test_flags);
     g_test_add_func("/dockerfile/expand/words", test_words);
     g_test_add_func("/dockerfile/expand/errors", test_errors);
