@@ -9,7 +9,8 @@
 #include "util/fs.h"
 #include "util/limits.h"
 
-/* A source as a path from the root without ".", "..", "//"; "" is the root. The caller frees it.
+/* A source as a path from the root without ".", "..", "//"; "" is the root. What may stand for any
+ * number of directories ends it: all below is looked at. The caller frees it.
  * spec: what Go's path.Clean makes of it behind a slash. */
 static char *clean(const char *path)
 {
@@ -22,6 +23,9 @@ static char *clean(const char *path)
         else if (*parts[i] && strcmp(parts[i], ".") != 0)
             g_ptr_array_add(kept, parts[i]);
     }
+    for (unsigned i = 0; i < kept->len; i++)
+        if (strstr(g_ptr_array_index(kept, i), "**"))
+            g_ptr_array_set_size(kept, (int)i);
     g_ptr_array_add(kept, NULL);
     return g_strjoinv("/", (char **)kept->pdata);
 }
@@ -46,7 +50,7 @@ static struct cob_ignore *cover(const GPtrArray *paths)
     for (unsigned i = 0; i < paths->len; i++) {
         char *path = g_ptr_array_index(paths, i);
 
-        if (*path != '!' && !strstr(path, "**")) /* which mean something else there */
+        if (*path != '!') /* which means something else there */
             g_ptr_array_add(plain, path);
     }
     g_ptr_array_add(plain, NULL);

@@ -98,9 +98,16 @@ struct cob_context_match {
 COB_RESULT struct cob_error *cob_context_select(
     struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_matches);
 
-/* Decides, during a digest or a copy, whether an entry below a selected one takes part.
- * path: from the selected entry. */
-typedef bool (*cob_context_filter)(void *arg, const char *path, bool is_dir);
+/* What a filter says about an entry, for a digest or a copy. */
+enum cob_context_verdict {
+    COB_CONTEXT_LEAVE, /* it, and all below it */
+    COB_CONTEXT_TAKE,
+    COB_CONTEXT_PASS, /* a directory that takes part only if something below it does */
+};
+
+/* path: from the selected entry, below it. Asked in the order of the walk, not below what is left.
+ */
+typedef enum cob_context_verdict (*cob_context_filter)(void *arg, const char *path, bool is_dir);
 
 /*
  * The digest of an entry and, if it is a directory, of all below it: for each its path from the

@@ -129,28 +129,85 @@ static struct cob_error *check_kind(const struct cob_context *context, size_t in
         context_path(context, index), what);
 }
 
+/* A digest on its way. */
+struct digest {
+    struct cob_context *context;
+    size_t root;
+    cob_context_filter filter;
+    void *arg;
+    GArray *passed; /* size_t: directories around here that take part if something in them does */
+    struct cob_cancel *cancel;
+    struct cob_hasher *hasher;
+};
+
+static const char *path_from_root(const struct digest *digest, size_t index)
+{
+    size_t root_len = strlen(context_path(digest->context, digest->root));
+    const struct context_entry *entry = context_at(digest->context, index);
+
+    if (index == digest->root)
+        return S_ISDIR(entry->mode) ? "" : context_path(digest->context, index) + entry->name;
+    return context_path(digest->context, index) + root_len + (root_len > 0);
+}
+
+static struct cob_error *take(struct digest *digest, size_t index)
+{
+    struct cob_context *context = digest->context;
+
+    COB_TRY(check_kind(context, index));
+    if (S_ISSOCK(context_at(context, index)->mode))
+        return NULL;
+    for (unsigned i = 0; i < digest->passed->len; i++) {
+        size_t dir = g_array_index(digest->passed, size_t, i);
+
+        if (index < context_at(context, dir)->end)
+            COB_TRY(add_entry(
+                context, dir, path_from_root(digest, dir), digest->cancel, digest->hasher));
+    }
+    g_array_set_size(digest->passed, 0);
+    return add_entry(context, index, path_from_root(digest, index), digest->cancel, digest->hasher);
+}
+
+/* Returns the next entry to look at. */
+static size_t pass_over(struct digest *digest, size_t index, enum cob_context_verdict verdict)
+{
+    if (verdict == COB_CONTEXT_LEAVE)
+        return context_at(digest->context, index)->end;
+    g_array_append_val(digest->passed, index);
+    return index + 1;
+}
+
+static struct cob_error *digest_all(struct digest *digest)
+{
+    const size_t end = context_at(digest->context, digest->root)->end;
+
+    for (size_t i = digest->root, n = 0; i < end; n++) {
+        bool is_dir = S_ISDIR(context_at(digest->context, i)->mode);
+        bool is_asked = digest->filter && i != digest->root;
+        enum cob_context_verdict verdict =
+            is_asked ? digest->filter(digest->arg, path_from_root(digest, i), is_dir)
+                     : COB_CONTEXT_TAKE;
+
+        if (n % 256 == 0)
+            COB_TRY(cob_cancel_check(digest->cancel));
+        if (verdict != COB_CONTEXT_TAKE) {
+            i = pass_over(digest, i, verdict);
+            continue;
+        }
+        COB_TRY(take(digest, i));
+        i++;
+    }
+    return NULL;
+}
+
 struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
 {
     g_autoptr(cob_hasher) hasher = cob_hasher_new();
-    const struct context_entry *root = context_at(context, index);
-    size_t root_len = strlen(context_path(context, index));
+    g_autoptr(GArray) passed = g_array_new(false, false, sizeof(size_t));
+    struct digest digest = {context, index, filter, arg, passed, cancel, hasher};
 
-    for (size_t i = index; i < root->end; i++) {
-        const struct context_entry *entry = context_at(context, i);
-        const char *path = context_path(context, i) + root_len + (root_len > 0);
-
-        if (i == index)
-            path = S_ISDIR(entry->mode) ? "" : context_path(context, i) + entry->name;
-        else if (filter && !filter(arg, path, S_ISDIR(entry->mode)))
-            continue;
-        if (i % 256 == 0)
-            COB_TRY(cob_cancel_check(cancel));
-        COB_TRY(check_kind(context, i));
-        if (S_ISSOCK(entry->mode))
-            continue;
-        COB_TRY(add_entry(context, i, path, cancel, hasher));
-    }
+    COB_TRY(digest_all(&digest));
     *ret_sha = cob_hasher_finish(hasher);
     return NULL;
 }

@@ -402,13 +402,15 @@ static struct cob_error *copy_all(
             .mode_text = *copy->modestr ? copy->modestr : NULL,
             .time_ns = copy->timestamp,
             .is_replacing = copy->alwaysreplaceexistingdestpaths,
-            .filter = filter.excluded ? &filter : NULL,
+            .filter = filter.excluded || filter.included ? &filter : NULL,
             .cancel = place->run->cancel,
             .links = links,
             .opaque_xattr = cob_snapshot_opaque_xattr(place->run->ops->config.store)}};
     for (guint i = 0; i < matches->len && !err; i++)
         err = copy_one(
             place, &wish, tree->context, &g_array_index(matches, struct cob_context_match, i));
+    if (!err)
+        err = cob_ops_copy_filter_check(&filter, copy);
     cob_ops_copy_filter_done(&filter);
     return err;
 }

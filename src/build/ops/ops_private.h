@@ -95,12 +95,22 @@ void cob_ops_tree_done(struct op_tree *tree);
 COB_RESULT struct cob_error *cob_ops_copy_sources(
     struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_matches);
 
-/* --exclude of a copy, for a digest or a walk. */
+/* --parents and --exclude of a copy, for a digest or a walk. */
 struct copy_filter {
+    struct cob_ignore *included; /* NULL: everything is */
     struct cob_ignore *excluded; /* NULL: nothing is */
+    uint64_t n_taken;            /* of those that were asked about */
 };
 COB_RESULT struct cob_error *cob_ops_copy_filter_init(
     const Pb__FileActionCopy *copy, struct copy_filter *ret_filter);
+
+/* A cob_context_filter; filter: struct copy_filter. */
+enum cob_context_verdict cob_ops_copy_filter(void *filter, const char *path, bool is_dir);
+
+/* Afterwards: was there what the copy needs?
+ * errors: as cob_ops_copy_sources(). */
+COB_RESULT struct cob_error *cob_ops_copy_filter_check(
+    const struct copy_filter *filter, const Pb__FileActionCopy *copy);
 void cob_ops_copy_filter_done(struct copy_filter *filter);
 
 /* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */

@@ -370,7 +370,7 @@ static void test_digest_is_relative(void)
     g_assert_true(is_equal(digest_now(f, "a/x", NULL), digest_now(f, "b/c/x", NULL)));
 }
 
-static bool has_no_md(void *arg, const char *path, bool is_dir)
+static enum cob_context_verdict has_no_md(void *arg, const char *path, bool is_dir)
 {
     (void)arg;
     return is_dir || !g_str_has_suffix(path, ".md");

@@ -231,6 +231,141 @@ static void test_places(void)
     run_rows(place_rows, G_N_ELEMENTS(place_rows));
 }
 
+/* --- --parents --- */
+
+#define DEEP                                                                                       \
+    "mkdir -p t/a/b/c/d/e t/a/b2/c/d/e t/a/b/c2/d/e t/a/b/c2/d/e2; >t/a/b/c/d/foo; "               \
+    ">t/a/b/c/d/e/bay; >t/a/b2/c/d/e/bar; >t/a/b/c2/d/e/baz; >t/a/b/c2/d/e2/baz"
+#define FILES "find . -type f | sort | tr '\\n' ' '"
+
+static const struct row parents_rows[] = {
+    {.name = "a file",
+        .context = "mkdir -p d/e; chmod 700 d; chmod 750 d/e; >d/e/f; >d/e/g; >d/h",
+        .copy = "COPY --parents d/e/f /",
+        .look = LIST "; stat -c %a d d/e",
+        .want = "./d ./d/e ./d/e/f 700\n750"},
+    {.name = "a wildcard, into WORKDIR",
+        .context = "mkdir -p d/e; >d/e/ba; >d/e/bb; >d/e/c",
+        .copy = "WORKDIR /w\nCOPY --parents d/e/b* .",
+        .look = FILES,
+        .want = "./w/d/e/ba ./w/d/e/bb"},
+    {.name = "pivot",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/b/./c/d /out/",
+        .look = LIST,
+        .want = "./out ./out/c ./out/c/d ./out/c/d/e ./out/c/d/e/bay ./out/c/d/foo"},
+    {.name = "no pivot in a last dot",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/b/c/d/. /out/",
+        .look = FILES,
+        .want = "./out/t/a/b/c/d/e/bay ./out/t/a/b/c/d/foo"},
+    {.name = "no pivot in a first dot",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents ./t/a/b/c/d /out/",
+        .look = FILES,
+        .want = "./out/t/a/b/c/d/e/bay ./out/t/a/b/c/d/foo"},
+    {.name = "the first of two pivots",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/./b/./c /out/",
+        .look = FILES,
+        .want = "./out/b/c/d/e/bay ./out/b/c/d/foo"},
+    {.name = "wildcard behind a pivot",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/./*/c /out/",
+        .look = FILES,
+        .want = "./out/b/c/d/e/bay ./out/b/c/d/foo ./out/b2/c/d/e/bar"},
+    {.name = "wildcards before and behind a pivot",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/b*/./c/**/e /out/",
+        .look = LIST,
+        .want = "./out ./out/c ./out/c/d ./out/c/d/e ./out/c/d/e/bar ./out/c/d/e/bay"},
+    {.name = "two sources with wildcards",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/b/c*/./d/**/baz /t/a/b*/./c/**/bar /out/",
+        .look = FILES,
+        .want = "./out/c/d/e/bar ./out/d/e/baz ./out/d/e2/baz"},
+    {.name = "two asterisks for all folders of the context",
+        .context = DEEP "; >foo; mkdir x; >x/baz",
+        .copy = "COPY --parents **/foo **/baz /",
+        .look = LIST,
+        .want = "./foo ./t ./t/a ./t/a/b ./t/a/b/c ./t/a/b/c/d ./t/a/b/c/d/foo ./t/a/b/c2 "
+                "./t/a/b/c2/d ./t/a/b/c2/d/e ./t/a/b/c2/d/e/baz ./t/a/b/c2/d/e2 "
+                "./t/a/b/c2/d/e2/baz ./x ./x/baz"},
+    {.name = "a wildcard without a match makes the destination",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/q*/c /out/",
+        .look = LIST,
+        .want = "./out"},
+    {.name = "a wildcard behind a pivot without a match, too",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/a/b/./q* /out/",
+        .look = LIST,
+        .want = "./out"},
+    {.name = "with --exclude",
+        .context = DEEP,
+        .copy = "COPY --parents --exclude=t/a/b/c2 --exclude=**/foo t/a/b /out/",
+        .look = LIST,
+        .want = "./out ./out/t ./out/t/a ./out/t/a/b ./out/t/a/b/c ./out/t/a/b/c/d "
+                "./out/t/a/b/c/d/e ./out/t/a/b/c/d/e/bay"},
+    {.name = "new parents are the source's, but for those of the destination",
+        .other = "mkdir -p d/e; >d/e/f; chown 3:4 d d/e; chmod 2750 d; touch -d @1000 d/e d",
+        .copy = "COPY --from=other --parents d/e/f /new/",
+        .look = "stat -c '%a %u:%g %Y' new/d new/d/e; stat -c '%a %u:%g' new",
+        .want = "2750 3:4 1000\n755 3:4 1000\n755 0:0"},
+    {.name = "--chown and --chmod are for new parents, too",
+        .context = "mkdir -p d/e; >d/e/f",
+        .copy = "COPY --parents --chown=3:4 --chmod=711 d/e/f /new/",
+        .look = "stat -c '%a %u:%g' new new/d new/d/e new/d/e/f",
+        .want = "711 3:4\n711 3:4\n711 3:4\n711 3:4"},
+    {.name = "parents that are there only get the mode",
+        .base = "mkdir -p d/e; >d/old; chown 7:8 d d/e; chmod 700 d d/e; setfattr -n user.x -v y d",
+        .context = "mkdir -p d/e; >d/e/f; chmod 751 d",
+        .copy = "COPY --parents --chown=3:4 d/e/f /",
+        .look = "stat -c '%a %u:%g' d d/e d/e/f; getfattr --only-values -n user.x d; ls d",
+        .want = "751 7:8\n755 7:8\n644 3:4\nye\nold"},
+    {.name = "symlinks on the way are none",
+        .context = "mkdir -p d/e; >d/e/f; ln -s d l",
+        .copy = "COPY --parents l/e/f /",
+        .code = COB_NOT_FOUND,
+        .error = "*: \"/l/e/f\": not found"},
+    {.name = "a symlink stays one",
+        .context = "mkdir -p d/e; >d/e/f; ln -s f d/e/l",
+        .copy = "COPY --parents d/e/l /",
+        .look = LIST "; readlink d/e/l",
+        .want = "./d ./d/e ./d/e/l f"},
+    {.name = "missing",
+        .other = DEEP,
+        .copy = "COPY --from=other --parents /t/nope /out/",
+        .code = COB_NOT_FOUND,
+        .error = "failed to compute cache key: failed to calculate checksum of ref snapshot:*: "
+                 "\"/t/nope\": not found"},
+    {.name = "missing behind a pivot",
+        .context = DEEP,
+        .copy = "COPY --parents t/a/./nope/x /out/",
+        .code = COB_NOT_FOUND,
+        .error = "*: \"/t/a/nope/x\": not found"},
+    {.name = "missing before a pivot",
+        .context = DEEP,
+        .copy = "COPY --parents t/q/./nope/x /out/",
+        .code = COB_NOT_FOUND,
+        .error = "*: \"/t/q/nope/x\": not found"},
+    {.name = "all of it excluded",
+        .context = DEEP,
+        .copy = "COPY --parents --exclude=t t/a /out/",
+        .code = COB_NOT_FOUND,
+        .error = "*: \"/t/a\": not found"},
+    {.name = "the root names nothing",
+        .context = DEEP,
+        .copy = "COPY --parents . /out/",
+        .code = COB_NOT_FOUND,
+        .error = "*: \"/\": not found"},
+};
+
+static void test_parents(void)
+{
+    run_rows(parents_rows, G_N_ELEMENTS(parents_rows));
+}
+
 /* --- what cannot be done --- */
 
 static const struct row error_rows[] = {
@@ -606,14 +741,32 @@ static void test_stopped_copy_leaves_nothing(void)
 
 #define RAN(f, instruction) (strstr((f)->ran->str, (instruction)) != NULL)
 
-static void test_keys(void)
+struct key_row {
+    const char *name, *change;
+    bool is_run;
+};
+
+static void run_key_rows(const char *copy, const struct key_row *rows, size_t n)
 {
     struct ops_fixture f;
-    static const char copy[] = "FROM base\nCOPY d /n\n";
-    static const struct {
-        const char *name, *change;
-        bool is_run;
-    } rows[] = {
+
+    if (!ops_fixture_can_run())
+        return;
+    ops_fixture_init(&f);
+    ops_fixture_layer(&f, &f.base, ":");
+    ops_fixture_context(&f, TREE);
+    CHECK_OK(ops_fixture_build(&f, copy));
+    for (size_t i = 0; i < n; i++) {
+        ops_fixture_context(&f, rows[i].change);
+        CHECK_OK(ops_fixture_build(&f, copy));
+        check_row(RAN(&f, "COPY ") == rows[i].is_run, i, rows[i].name);
+    }
+    ops_fixture_done(&f);
+}
+
+static void test_keys(void)
+{
+    static const struct key_row rows[] = {
         {"nothing changed", ":", false},
         {"another time", "touch -d @5000 d/x d", false},
         {"what is not copied", "echo more >>a", false},
@@ -624,24 +777,46 @@ static void test_keys(void)
         {"another owner, which does not count", "chown 9:9 d/x", false},
     };
 
-    if (!ops_fixture_can_run())
-        return;
-    ops_fixture_init(&f);
-    ops_fixture_layer(&f, &f.base, ":");
-    ops_fixture_context(&f, TREE);
-    CHECK_OK(ops_fixture_build(&f, copy));
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        ops_fixture_context(&f, rows[i].change);
-        CHECK_OK(ops_fixture_build(&f, copy));
-        check_row(RAN(&f, "COPY d /n") == rows[i].is_run, i, rows[i].name);
-    }
-    ops_fixture_done(&f);
+    run_key_rows("FROM base\nCOPY d /n\n", rows, G_N_ELEMENTS(rows));
+}
+
+/* Only what is taken counts, and the directories on its way. */
+static void test_keys_of_parents(void)
+{
+    static const struct key_row rows[] = {
+        {"nothing changed", ":", false},
+        {"a file beside it", ">d/sub/z; >d/z", false},
+        {"a directory that leads nowhere", "mkdir d/other; chmod 700 d/other", false},
+        {"the file", "echo more >>d/sub/y", true},
+        {"the mode of a directory on the way", "chmod 700 d", true},
+        {"what is left out", "echo 1 >d/sub/yet", false},
+        {"one more", "mkdir -p e/sub; >e/sub/y", true},
+    };
+
+    run_key_rows(
+        "FROM base\nCOPY --parents --exclude=**/yet */sub/y* /n\n", rows, G_N_ELEMENTS(rows));
+}
+
+static void test_keys_of_excludes(void)
+{
+    static const struct key_row rows[] = {
+        {"a file that is left out", "echo more >>d/x", false},
+        {"one that is brought back", ">d/sub/keep", true},
+        {"the same in a directory that is left out", "mkdir d/e; >d/e/not", false},
+        {"whose mode does not count", "chmod 700 d/e", false},
+        {"until something in it does", ">d/e/keep", true},
+        {"from then on it does", "chmod 750 d/e", true},
+    };
+
+    run_key_rows(
+        "FROM base\nCOPY --exclude=** --exclude=!**/keep d /n\n", rows, G_N_ELEMENTS(rows));
 }
 
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/copy/places", test_places);
+    g_test_add_func("/copy/parents", test_parents);
     g_test_add_func("/copy/errors", test_errors);
     g_test_add_func("/copy/metadata", test_metadata);
     g_test_add_func("/copy/archives", test_archives);
@@ -649,5 +824,7 @@ int main(int argc, char **argv)
     g_test_add_func("/copy/change-after-the-key-is-noticed", test_change_after_the_key_is_noticed);
     g_test_add_func("/copy/stopped-copy-leaves-nothing", test_stopped_copy_leaves_nothing);
     g_test_add_func("/copy/keys", test_keys);
+    g_test_add_func("/copy/keys-of-parents", test_keys_of_parents);
+    g_test_add_func("/copy/keys-of-excludes", test_keys_of_excludes);
     return g_test_run();
 }
