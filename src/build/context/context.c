@@ -263,9 +263,7 @@ static GPtrArray *sort_names(const char *list, size_t len)
     return names;
 }
 
-static struct cob_error *each_xattr(int fd,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg)
+struct cob_error *cob_context_file_xattrs(int fd, cob_context_each_xattr each, void *arg)
 {
     ssize_t len = flistxattr(fd, NULL, 0);
 
@@ -293,18 +291,17 @@ static struct cob_error *each_xattr(int fd,
     return NULL;
 }
 
-struct cob_error *cob_context_xattrs(struct cob_context *context, size_t index,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg)
+struct cob_error *cob_context_xattrs(
+    struct cob_context *context, size_t index, cob_context_each_xattr each, void *arg)
 {
     mode_t mode = context_at(context, index)->mode;
     const char *path = context_path(context, index);
     cob_autoclose int fd = -1;
 
-    if (!context->is_image || (!S_ISREG(mode) && !S_ISDIR(mode)))
+    if (!S_ISREG(mode) && !S_ISDIR(mode))
         return NULL;
     COB_TRY(cob_wrap(cob_open_beneath(context->root_fd, *path ? path : ".",
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, &fd),
         "%s", path));
-    return cob_wrap(each_xattr(fd, each, arg), "%s", path);
+    return cob_wrap(cob_context_file_xattrs(fd, each, arg), "%s", path);
 }

@@ -116,8 +116,7 @@ typedef enum cob_context_verdict (*cob_context_filter)(void *arg, const char *pa
  * directory.
  *
  * filter:  NULL: everything.
- * errors:  a file that cannot be read; a FIFO, socket or device, with its path, but in an image,
- *          where sockets are passed over; COB_CANCELLED.
+ * errors:  a file that cannot be read; COB_CANCELLED.
  */
 COB_RESULT struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha);
@@ -132,8 +131,13 @@ COB_RESULT struct cob_error *cob_context_open_file(
 COB_RESULT struct cob_error *cob_context_check_file(
     struct cob_context *context, size_t index, int fd);
 
-/* The xattrs that a copy keeps, of an entry of an image: "name\0value" pairs through a callback.
- * None for a build context. */
-COB_RESULT struct cob_error *cob_context_xattrs(struct cob_context *context, size_t index,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg);
+typedef struct cob_error *(*cob_context_each_xattr)(
+    void *arg, const char *name, const void *value, size_t len);
+
+/* The xattrs that a copy keeps, through a callback: user.* and security.capability, sorted. */
+COB_RESULT struct cob_error *cob_context_xattrs(
+    struct cob_context *context, size_t index, cob_context_each_xattr each, void *arg);
+
+/* The same, of a file that cob_context_open_file() opened. */
+COB_RESULT struct cob_error *cob_context_file_xattrs(
+    int fd, cob_context_each_xattr each, void *arg);

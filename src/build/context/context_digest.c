@@ -61,6 +61,45 @@ static struct cob_error *hash_fd(int fd, struct cob_cancel *cancel, struct cob_s
     return NULL;
 }
 
+static struct cob_error *add_xattr(void *arg, const char *name, const void *value, size_t len)
+{
+    struct cob_hasher *hasher = arg;
+
+    cob_hasher_update_text(hasher, name);
+    cob_hasher_update_number(hasher, len);
+    cob_hasher_update(hasher, value, len);
+    return NULL;
+}
+
+struct digest_with_xattrs {
+    struct cob_sha256 *sha;
+    struct cob_hasher *hasher; /* NULL: it has none */
+};
+
+static struct cob_error *fold_xattr(void *arg, const char *name, const void *value, size_t len)
+{
+    struct digest_with_xattrs *both = arg;
+
+    if (!both->hasher) {
+        both->hasher = cob_hasher_new();
+        cob_hasher_update(both->hasher, both->sha->bytes, sizeof(both->sha->bytes));
+    }
+    return add_xattr(both->hasher, name, value, len);
+}
+
+/* A file of the user's own has its xattrs in its digest, so that the stat cache knows them, too:
+ * who changes them changes the ctime. */
+static struct cob_error *fold_xattrs(int fd, struct cob_sha256 *sha)
+{
+    struct digest_with_xattrs both = {.sha = sha};
+    struct cob_error *err = cob_context_file_xattrs(fd, fold_xattr, &both);
+
+    if (both.hasher)
+        *sha = cob_hasher_finish(both.hasher);
+    cob_hasher_free(both.hasher);
+    return err;
+}
+
 /* The digest of what a regular file holds. */
 static struct cob_error *digest_file(struct cob_context *context, size_t index,
     struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
@@ -72,19 +111,11 @@ static struct cob_error *digest_file(struct cob_context *context, size_t index,
         return NULL;
     COB_TRY(cob_context_open_file(context, index, &fd));
     COB_TRY(cob_wrap(hash_fd(fd, cancel, &sha), "%s", context_path(context, index)));
+    if (!context->is_image)
+        COB_TRY(cob_wrap(fold_xattrs(fd, &sha), "%s", context_path(context, index)));
     COB_TRY(context_check(context, index, fd));
     keep_sha(context, index, &sha);
     *ret_sha = sha;
-    return NULL;
-}
-
-static struct cob_error *add_xattr(void *arg, const char *name, const void *value, size_t len)
-{
-    struct cob_hasher *hasher = arg;
-
-    cob_hasher_update_text(hasher, name);
-    cob_hasher_update_number(hasher, len);
-    cob_hasher_update(hasher, value, len);
     return NULL;
 }
 
@@ -106,27 +137,11 @@ static struct cob_error *add_entry(struct cob_context *context, size_t index, co
     cob_hasher_update(hasher, target, strlen(target));
     if (S_ISREG(entry.mode))
         cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
-    if (!context->is_image)
+    if (!context->is_image && !S_ISDIR(entry.mode))
         return NULL;
     struct cob_error *err = cob_context_xattrs(context, index, add_xattr, hasher);
     cob_hasher_update_text(hasher, NULL);
     return err;
-}
-
-/* Only files, directories and symlinks come from a user's directory; images have devices, too, and
- * sockets that are passed over. */
-static struct cob_error *check_kind(const struct cob_context *context, size_t index)
-{
-    mode_t mode = context_at(context, index)->mode;
-    const char *what = S_ISFIFO(mode)                   ? "a FIFO"
-                       : S_ISSOCK(mode)                 ? "a socket"
-                       : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                                        : NULL;
-
-    if (!what || context->is_image)
-        return NULL;
-    return cob_fail(COB_INVALID, "%s is %s, which cannot be copied; leave it out by .dockerignore",
-        context_path(context, index), what);
 }
 
 /* A digest on its way. */
@@ -154,9 +169,6 @@ static struct cob_error *take(struct digest *digest, size_t index)
 {
     struct cob_context *context = digest->context;
 
-    COB_TRY(check_kind(context, index));
-    if (S_ISSOCK(context_at(context, index)->mode))
-        return NULL;
     for (unsigned i = 0; i < digest->passed->len; i++) {
         size_t dir = g_array_index(digest->passed, size_t, i);
 

@@ -128,8 +128,9 @@ static struct cob_error *fail_owner(
 }
 
 /* Owner, mode, xattrs and times of an open file or directory; in this order, since a change of
- * owner clears setuid bits and file capabilities. */
-static struct cob_error *dress(struct copier *copier, size_t index, int fd)
+ * owner clears setuid bits and file capabilities.
+ * src_fd: the entry's file, open; -1: it is not. */
+static struct cob_error *dress(struct copier *copier, size_t index, int src_fd, int fd)
 {
     struct cob_context_entry entry = cob_context_get(copier->from, index);
     const struct attributes wanted = attributes_of(copier->rules, &entry);
@@ -141,7 +142,9 @@ static struct cob_error *dress(struct copier *copier, size_t index, int fd)
         return fail_owner(&entry, &wanted);
     if (fchmod(fd, mode) < 0)
         return cob_fail_errno(errno, "set the mode of %s", entry.path);
-    COB_TRY(cob_wrap(cob_context_xattrs(copier->from, index, set_xattr, &fd), "%s", entry.path));
+    struct cob_error *err = src_fd >= 0 ? cob_context_file_xattrs(src_fd, set_xattr, &fd)
+                                        : cob_context_xattrs(copier->from, index, set_xattr, &fd);
+    COB_TRY(cob_wrap(err, "%s", entry.path));
     if (futimens(fd, wanted.times) < 0)
         return cob_fail_errno(errno, "set the times of %s", entry.path);
     return NULL;
@@ -239,7 +242,7 @@ static struct cob_error *copy_new_file(struct copier *copier, size_t index, cons
     COB_TRY(create_file(copier, name, entry.path, &dst_fd));
     COB_TRY(cob_wrap(copy_bytes(copier, entry.size, src_fd, dst_fd), "%s", entry.path));
     COB_TRY(cob_context_check_file(copier->from, index, src_fd));
-    COB_TRY(dress(copier, index, dst_fd));
+    COB_TRY(dress(copier, index, src_fd, dst_fd));
     if (close(g_steal_fd(&dst_fd)) < 0)
         return cob_fail_errno(errno, "close %s", entry.path);
     return NULL;
@@ -292,6 +295,16 @@ static struct cob_error *copy_special(struct copier *copier, size_t index, const
     if (fchmodat(top(copier)->fd, name, mode, 0) < 0) /* mknod(2) minds the umask */
         return cob_fail_errno(errno, "set the mode of %s", entry.path);
     return NULL;
+}
+
+/* No layer can hold a socket: an empty file has its place.
+ * spec: fsutil copy/copy_nowindows.go, copyDevice. */
+static struct cob_error *copy_socket(struct copier *copier, size_t index, const char *name)
+{
+    cob_autoclose int fd = -1;
+
+    COB_TRY(create_file(copier, name, cob_context_get(copier->from, index).path, &fd));
+    return dress(copier, index, -1, fd);
 }
 
 /* Make a directory of the target, where there is none. */
@@ -383,7 +396,8 @@ static struct cob_error *leave_dir(struct copier *copier)
     const struct level *level = top(copier);
     bool is_kept =
         level->is_passed && (level->origin == DIR_IN_LAYER || level->origin == DIR_BELOW);
-    struct cob_error *err = is_kept ? dress_kept(copier) : dress(copier, level->index, level->fd);
+    struct cob_error *err =
+        is_kept ? dress_kept(copier) : dress(copier, level->index, -1, level->fd);
 
     drop_level(copier);
     return err;
@@ -404,8 +418,8 @@ static struct cob_error *copy_by_type(struct copier *copier, size_t index, const
     case S_IFCHR:
     case S_IFIFO:
         return copy_special(copier, index, name);
-    default: /* a socket of an image: no layer can hold it */
-        return NULL;
+    default:
+        return copy_socket(copier, index, name);
     }
 }
 

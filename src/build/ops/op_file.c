@@ -18,6 +18,8 @@
 #include "util/limits.h"
 #include "util/tree.h"
 
+#define MAX_LINKS 40 /* as the kernel has it */
+
 /* Where a file action works. */
 struct place {
     const struct op_run *run;
@@ -40,7 +42,7 @@ struct dir_wish {
     const char *path;
     const Pb__ChownOpt *owner;
     int64_t time_ns;
-    int mode; /* -1: 0755 */
+    int mode; /* -1: 0755; of others only the permissions count, as in fsutil's MkdirAll() */
 };
 
 /* What a walk made of directories gets the action's owner, mode and time. */
@@ -58,7 +60,7 @@ static struct cob_error *dress_made(int root_fd, GArray *made, const struct dir_
             root_fd, *row->parent ? row->parent + 1 : ".", O_RDONLY | O_DIRECTORY, 0, &fd));
         if (has_owner && fchownat(fd, row->name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
             return cob_fail_errno(errno, "change the owner of %s/%s", row->parent, row->name);
-        if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 07777, 0) < 0)
+        if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 0777, 0) < 0)
             return cob_fail_errno(errno, "set the mode of %s/%s", row->parent, row->name);
         COB_TRY(set_times(fd, row->name, wish->time_ns));
     }
@@ -235,6 +237,34 @@ static struct cob_error *copy_up(int path_fd, const char *path)
     return cob_fail_errno(errno, "bring %s into the new layer", path);
 }
 
+/* A symlink as the last part of a destination is followed, also to where nothing is yet.
+ * ret_path: the path without it; the caller's. */
+static struct cob_error *follow_dest(int root_fd, const char *dest, char **ret_path)
+{
+    g_autofree char *path = g_strdup(dest);
+
+    for (int n = 0;; n++) {
+        g_autofree char *dir = NULL, *name = NULL, *real = NULL;
+        cob_autoclose int fd = -1;
+        char target[COB_LIMIT_PATH_BYTES];
+
+        split_path(path, &dir, &name);
+        const struct cob_rootfs_walk walk = {
+            .root_fd = root_fd, .path = dir, .wish = COB_ROOTFS_FIND};
+        g_autoptr(cob_error) gone = cob_rootfs_walk(&walk, &fd, &real);
+        ssize_t len = gone || !*name ? -1 : readlinkat(fd, name, target, sizeof(target) - 1);
+        if (len < 0)
+            break;
+        if (n >= MAX_LINKS)
+            return cob_fail(COB_INVALID, "too many levels of symlinks");
+        target[len] = '\0';
+        g_free(path);
+        path = *target == '/' ? g_strdup(target) : g_strconcat(real, "/", target, NULL);
+    }
+    *ret_path = g_steal_pointer(&path);
+    return NULL;
+}
+
 /* spec: fsutil copy/copy.go, prepareTargetDir: a file goes into a directory that is there, and so
  * does a directory when not only its contents are wanted. */
 static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy_plan *plan)
@@ -243,6 +273,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
     struct dir_wish wish = {
         copy->dest, copy->owner, copy->timestamp, *copy->modestr ? -1 : copy->mode};
     const mode_t type = type_of_dest(root_fd, copy->dest);
+    g_autofree char *path = NULL;
     g_autofree char *dir = NULL;
     g_autofree char *name = NULL;
     cob_autoclose int fd = -1;
@@ -250,7 +281,8 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
     if (takes_contents && type && !S_ISDIR(type))
         return cob_fail(COB_INVALID, "cannot copy to non-directory: %s", copy->dest);
     plan->is_dir = takes_contents || ends_with_slash(copy->dest) || S_ISDIR(type);
-    split_path(copy->dest, &dir, &name);
+    COB_TRY(cob_wrap(follow_dest(root_fd, copy->dest, &path), "%s", copy->dest));
+    split_path(path, &dir, &name);
     if (!plan->is_dir && (!*name || is_dots(name)))
         return cob_fail(COB_INVALID, "%s is not the name of a file", copy->dest);
     if (!plan->is_dir)
