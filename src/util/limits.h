@@ -52,3 +52,9 @@
 #define COB_LIMIT_HTTP_REDIRECTS 10
 #define COB_LIMIT_ERROR_BODY_BYTES (64 * COB_KIB)
 #define COB_LIMIT_TOKEN_BYTES (1 * COB_MIB)
+#define COB_LIMIT_DOWNLOAD_BYTES (32 * COB_GIB)   /* one file by URL */
+#define COB_LIMIT_GIT_OUTPUT_BYTES (64 * COB_MIB) /* what one run of git prints */
+#define COB_LIMIT_GIT_FILE_BYTES (32 * COB_GIB)   /* one file that git writes */
+#define COB_LIMIT_GIT_MEMORY_BYTES (8 * COB_GIB)  /* one run of git */
+#define COB_LIMIT_SUBMODULES 1000                 /* of one commit */
+#define COB_LIMIT_SUBMODULE_DEPTH 16              /* of submodules in submodules */

@@ -144,6 +144,7 @@ static struct cob_error *run_graph(
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
         .images = engine->images,
+        .remotes = engine->remotes,
         .observer = building->observer,
         .client = &side,
         .is_host_network_allowed = is_allowed(building->request, "network.host"),

@@ -14,6 +14,7 @@ struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret
     COB_TRY(cob_store_open(path, &engine->store));
     engine->registry = cob_registry_new(NULL);
     engine->images = cob_image_source_new(engine->store, engine->registry);
+    engine->remotes = cob_remote_source_new(engine->store);
     *ret_engine = g_steal_pointer(&engine);
     return NULL;
 }
@@ -25,6 +26,7 @@ void cob_engine_close(struct cob_engine *engine)
     cob_executor_free(engine->executor);
     cob_cachemount_pool_free(engine->cachemounts);
     cob_image_source_free(engine->images);
+    cob_remote_source_free(engine->remotes);
     cob_registry_free(engine->registry);
     cob_store_close(engine->store);
     g_free(engine);

@@ -26,6 +26,7 @@ struct cob_engine {
     struct cob_store *store;
     struct cob_registry *registry;
     struct cob_image_source *images;
+    struct cob_remote_source *remotes;
     struct cob_executor *executor;           /* NULL until something runs */
     struct cob_cachemount_pool *cachemounts; /* likewise */
 };

@@ -105,3 +105,6 @@ const char *const cob_seccomp_arches[] = {"SCMP_ARCH_PPC64LE", NULL};
 #else
 const char *const cob_seccomp_arches[] = {"SCMP_ARCH_RISCV64", NULL};
 #endif
+
+const struct cob_seccomp_table cob_seccomp_table = {
+    .arches = cob_seccomp_arches, .allowed = cob_seccomp_allowed, .rules = cob_seccomp_rules};

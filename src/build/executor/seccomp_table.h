@@ -7,20 +7,13 @@
  */
 #pragma once
 
-#include <stdint.h>
+#include "util/seccomp.h"
 
 extern const char *const cob_seccomp_allowed[]; /* NULL-terminated */
 extern const char *const cob_seccomp_arches[];  /* this machine's, NULL-terminated */
 
-struct cob_seccomp_rule {
-    const char *name, *action;
-    unsigned index;       /* of the argument */
-    const char *op;       /* NULL: whatever the arguments */
-    uint64_t value;       /* the mask, for SCMP_CMP_MASKED_EQ */
-    uint64_t masked;      /* what is left under the mask */
-    unsigned errno_value; /* for SCMP_ACT_ERRNO */
-};
 extern const struct cob_seccomp_rule cob_seccomp_rules[]; /* to a row without a name */
 
-/* All of it as a filter program, in base64; made while cob is built, by seccomp_compile.c. */
+/* All of it as a filter program, in base64; made while cob is built. crun takes it as it is;
+ * other runtimes compile the table themselves. */
 extern const char cob_seccomp_program[];

@@ -378,7 +378,8 @@ static struct cob_error *try_unpack(const struct place *place, const struct copy
         !S_ISREG(cob_context_get(from, index).mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
+    COB_TRY(
+        cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", cob_context_get(from, index).path));
     if (!*ret_is_done)
         return NULL;
     COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
@@ -407,8 +408,9 @@ static struct cob_error *copy_as_planned(const struct place *place, const struct
 static struct cob_error *copy_one(const struct place *place, const struct copy_plan *wish,
     struct cob_context *from, const struct cob_context_match *match)
 {
-    bool takes_contents =
-        S_ISDIR(cob_context_get(from, match->index).mode) && wish->copy->dircopycontents;
+    const struct cob_context_entry entry = cob_context_get(from, match->index);
+    /* a root has no name that it could have at the destination */
+    bool takes_contents = S_ISDIR(entry.mode) && (wish->copy->dircopycontents || !*entry.path);
     const char *name = takes_contents ? NULL : cob_context_get(from, match->named).name;
     struct copy_plan plan = *wish;
     struct cob_error *err = plan_in_mount(place, takes_contents, &plan);

@@ -107,13 +107,28 @@ struct cob_error *cob_ops_key_file(
 
 /* --- source --- */
 
+/* What another server has may be another thing now: unless a digest or a commit says which one is
+ * meant, it is asked, and its answer counts. */
+static bool may_change(const Pb__SourceOp *source)
+{
+    const char *fragment = strchr(source->identifier, '#');
+    g_autofree char *ref = g_strdup(fragment ? fragment + 1 : "");
+
+    if (g_str_has_prefix(source->identifier, "http://") ||
+        g_str_has_prefix(source->identifier, "https://"))
+        return !cob_llb_source_attr(source, "http.checksum");
+    ref[strcspn(ref, ":")] = '\0';
+    return g_str_has_prefix(source->identifier, "git://") && !cob_gitref_is_commit(ref) &&
+           g_strcmp0(cob_llb_source_attr(source, "git.fetchbycommit"), "true") != 0;
+}
+
 struct cob_error *cob_ops_key_source(
     const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
     const char *identifier = vertex->op->source->identifier;
 
     *ret_key = (struct cob_solver_key){0};
-    if (!g_str_has_prefix(identifier, "local://"))
+    if (!g_str_has_prefix(identifier, "local://") && !may_change(vertex->op->source))
         ret_key->digest = digest_of_op(vertex->op);
     return NULL;
 }

@@ -141,6 +141,131 @@ static struct cob_error *run_image(
     return NULL;
 }
 
+/* --- other people's servers --- */
+
+static struct cob_error *get_secret(void *arg, const char *id, GBytes **ret_secret)
+{
+    const struct cob_ops_client *client = arg;
+
+    return client->get_secret(client->arg, id, ret_secret);
+}
+
+static struct cob_error *get_ssh(void *arg, const char *id, char **ret_path)
+{
+    const struct cob_ops_client *client = arg;
+
+    *ret_path = NULL;
+    return client->get_ssh ? client->get_ssh(client->arg, id, ret_path) : NULL;
+}
+
+static struct cob_remote_client remote_client(const struct op_run *run)
+{
+    return (struct cob_remote_client){.arg = (void *)(uintptr_t)run->ops->config.client,
+        .get_secret = get_secret,
+        .get_ssh = get_ssh,
+        .observer = run->ops->config.observer,
+        .vertex = run->vertex->digest};
+}
+
+static struct cob_error *get_number(
+    const Pb__SourceOp *source, const char *key, unsigned base, uint64_t max, uint64_t *ret_number)
+{
+    const char *text = cob_llb_source_attr(source, key);
+
+    if (text && !g_ascii_string_to_unsigned(text, base, 0, max, ret_number, NULL))
+        return cob_fail(COB_INVALID, "%s: \"%.100s\" is not a number in its bounds", key, text);
+    return NULL;
+}
+
+/* "http.header.accept" -> "accept: ...". The names that there are come from BuildKit's client. */
+static struct cob_error *get_headers(const Pb__SourceOp *source, GPtrArray *lines)
+{
+    static const char *const known[][2] = {
+        {"http.header.accept", "Accept"}, {"http.header.user-agent", "User-Agent"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+        const char *value = cob_llb_source_attr(source, known[i][0]);
+
+        if (value && strpbrk(value, "\r\n"))
+            return cob_fail(COB_INVALID, "%s: more than one line", known[i][0]);
+        if (value)
+            g_ptr_array_add(lines, g_strdup_printf("%s: %s", known[i][1], value));
+    }
+    g_ptr_array_add(lines, NULL);
+    return NULL;
+}
+
+static struct cob_error *run_http(
+    const struct op_run *run, const Pb__SourceOp *source, struct cob_solver_result **ret_result)
+{
+    const struct cob_remote_client client = remote_client(run);
+    g_autoptr(GPtrArray) headers = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(cob_snapshot) snapshot = NULL;
+    uint64_t mode = 0, uid = 0, gid = 0;
+
+    COB_TRY(get_number(source, "http.perm", 8, 0777, &mode));
+    COB_TRY(get_number(source, "http.uid", 10, G_MAXINT32, &uid));
+    COB_TRY(get_number(source, "http.gid", 10, G_MAXINT32, &gid));
+    COB_TRY(get_headers(source, headers));
+    const struct cob_remote_file file = {.url = source->identifier,
+        .checksum = cob_llb_source_attr(source, "http.checksum"),
+        .auth_secret = cob_llb_source_attr(source, "http.authheadersecret"),
+        .headers = (const char *const *)headers->pdata,
+        .filename = cob_llb_source_attr(source, "http.filename"),
+        .mode = (mode_t)mode,
+        .uid = (uid_t)uid,
+        .gid = (gid_t)gid};
+    COB_TRY(
+        cob_remote_file_fetch(run->ops->config.remotes, &file, &client, run->cancel, &snapshot));
+    *ret_result = cob_ops_result_of(snapshot);
+    return NULL;
+}
+
+static bool is_true(const Pb__SourceOp *source, const char *key)
+{
+    return g_strcmp0(cob_llb_source_attr(source, key), "true") == 0;
+}
+
+/* The identifier has the ref and the subdirectory, git.fullurl how to get there. */
+static struct cob_error *read_place(const Pb__SourceOp *source, struct cob_gitref **ret_place)
+{
+    const char *url = cob_llb_source_attr(source, "git.fullurl");
+    const char *checksum = cob_llb_source_attr(source, "git.checksum");
+    g_autoptr(cob_gitref) place = NULL;
+    g_autoptr(cob_gitref) said = NULL;
+    g_autofree char *plain = g_strconcat("https://", source->identifier + strlen("git://"), NULL);
+
+    plain[strcspn(plain, "#?")] = '\0';
+    COB_TRY(cob_gitref_parse(source->identifier, &said));
+    COB_TRY(cob_gitref_of_url(NULL, url ? url : plain, &place));
+    place->ref = g_strdup(said->ref);
+    place->subdir = g_strdup(said->subdir);
+    place->checksum = g_strdup(checksum);
+    place->is_by_commit = is_true(source, "git.fetchbycommit");
+    place->is_mtime_of_commit = g_strcmp0(cob_llb_source_attr(source, "git.mtime"), "commit") == 0;
+    *ret_place = g_steal_pointer(&place);
+    return NULL;
+}
+
+static struct cob_error *run_git(
+    const struct op_run *run, const Pb__SourceOp *source, struct cob_solver_result **ret_result)
+{
+    const struct cob_remote_client client = remote_client(run);
+    g_autoptr(cob_gitref) place = NULL;
+    g_autoptr(cob_snapshot) snapshot = NULL;
+
+    COB_TRY(read_place(source, &place));
+    const struct cob_remote_git git = {.place = place,
+        .keeps_git_dir = is_true(source, "git.keepgitdir"),
+        .skips_submodules = is_true(source, "git.skipsubmodules"),
+        .token_secret = cob_llb_source_attr(source, "git.authtokensecret"),
+        .header_secret = cob_llb_source_attr(source, "git.authheadersecret"),
+        .ssh_id = cob_llb_source_attr(source, "git.mountsshsock")};
+    COB_TRY(cob_remote_git_fetch(run->ops->config.remotes, &git, &client, run->cancel, &snapshot));
+    *ret_result = cob_ops_result_of(snapshot);
+    return NULL;
+}
+
 struct cob_error *cob_ops_run_source(
     const struct op_run *run, struct cob_solver_result **ret_result)
 {
@@ -150,6 +275,11 @@ struct cob_error *cob_ops_run_source(
         return run_image(run, source, ret_result);
     if (g_str_has_prefix(source->identifier, "local://"))
         return run_local(run, source, ret_result);
+    if (g_str_has_prefix(source->identifier, "http://") ||
+        g_str_has_prefix(source->identifier, "https://"))
+        return run_http(run, source, ret_result);
+    if (g_str_has_prefix(source->identifier, "git://"))
+        return run_git(run, source, ret_result);
     return cob_fail(
         COB_UNIMPLEMENTED, "%s: this kind of source is not supported yet", source->identifier);
 }

@@ -5,6 +5,7 @@
  *
  *     docker-image://   a pulled or built image's top snapshot     keyed by its digest
  *     local://          the user's directory, walked, not copied   no key: read in every build
+ *     https://, git://  a snapshot of the file or the checkout     no key, unless it is pinned
  *     exec              a draft over the root, mounted, run in a sandbox, committed
  *     file              a draft over the base, changed, committed
  *
@@ -16,6 +17,7 @@
 #include "build/context/context.h"
 #include "build/executor/executor.h"
 #include "build/images/images.h"
+#include "build/remote/remote.h"
 #include "build/solver/solver.h"
 #include "disk/cachemount/cachemount.h"
 #include "disk/snapshot/snapshot.h"
@@ -32,6 +34,10 @@ struct cob_ops_client {
 
     /* ret_secret: the caller's; NULL when there is no such secret. */
     struct cob_error *(*get_secret)(void *arg, const char *id, GBytes **ret_secret);
+
+    /* The socket of an ssh agent, by its id. ret_path: the caller's; NULL when there is none. NULL
+     * function: there is none. */
+    struct cob_error *(*get_ssh)(void *arg, const char *id, char **ret_path);
 };
 
 /* All borrowed until cob_ops_free(). */
@@ -39,6 +45,7 @@ struct cob_ops_config {
     struct cob_store *store;
     struct cob_executor *executor;
     struct cob_image_source *images;
+    struct cob_remote_source *remotes;
     struct cob_cachemount_pool *cachemounts;
     const struct cob_observer *observer;
     const struct cob_ops_client *client;

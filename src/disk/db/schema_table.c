@@ -92,5 +92,20 @@ static const char first[] =
 static const char second[] = "ALTER TABLE snapshots ADD COLUMN n_entries INT;"
                              "ALTER TABLE snapshots ADD COLUMN fingerprint INT;";
 
-const char *const cob_db_schema[] = {first, second};
+/* What was brought from other people's servers: the last answer for a URL, by a hash of it, and the
+ * snapshots that were made of files and commits. */
+static const char third[] = "CREATE TABLE downloads ("
+                            "  key TEXT PRIMARY KEY,"
+                            "  etag TEXT,"
+                            "  last_modified TEXT,"
+                            "  filename TEXT,"
+                            "  digest TEXT NOT NULL,"
+                            "  mtime_s INT NOT NULL,"
+                            "  used_us INT NOT NULL);"
+                            "CREATE TABLE remotes ("
+                            "  key TEXT PRIMARY KEY,"
+                            "  snapshot TEXT NOT NULL,"
+                            "  used_us INT NOT NULL);";
+
+const char *const cob_db_schema[] = {first, second, third};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

@@ -2,8 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "disk/layer/decompress.h"
-#include "disk/layer/tar.h"
+#include "disk/layer/sealed_readers.h"
 
 /* The first block of what is in the file. */
 struct peek {
@@ -27,27 +26,48 @@ static struct cob_error *peek_commit(void *arg, size_t len)
     return NULL;
 }
 
-struct cob_error *cob_layer_is_archive(int fd, bool *ret_is_archive)
+/* Until there is enough, or no more. */
+static struct cob_error *feed(struct sealed_decoder *decoder, const struct peek *peek, int fd)
 {
-    struct peek peek = {.len = 0};
-    const struct byte_sink sink = {.space = peek_space, .commit = peek_commit, .arg = &peek};
-    g_autoptr(byte_decoder) decoder = byte_decoder_new(&sink, UINT64_MAX);
     uint8_t buffer[8192];
-    struct stat st;
     off_t at = 0;
 
-    if (fstat(fd, &st) < 0)
-        return cob_fail_errno(errno, "stat");
-    while (S_ISREG(st.st_mode) && peek.len < TAR_BLOCK) {
+    while (peek->len < TAR_BLOCK) {
         ssize_t n = TEMP_FAILURE_RETRY(pread(fd, buffer, sizeof(buffer), at));
 
         if (n < 0)
             return cob_fail_errno(errno, "read");
-        struct cob_error *err = n > 0 ? byte_decoder_write(decoder, buffer, (size_t)n) : NULL;
-        cob_error_free(err); /* damaged, or we have enough: the block says which */
-        if (n == 0 || err)
-            break;
+        if (n == 0)
+            return sealed_decoder_finish(decoder);
+        COB_TRY(sealed_decoder_write(decoder, buffer, (size_t)n));
         at += n;
+    }
+    return NULL;
+}
+
+/* Damaged bytes make no archive; a worker that cannot work, or a disk that cannot be read, is told.
+ */
+static bool says_no(const struct cob_error *err)
+{
+    enum cob_code code = cob_error_code(err);
+
+    return code == COB_INVALID || code == COB_EXHAUSTED || code == COB_CANCELLED;
+}
+
+struct cob_error *cob_layer_is_archive(int fd, bool *ret_is_archive)
+{
+    struct peek peek = {.len = 0};
+    const struct byte_sink sink = {.space = peek_space, .commit = peek_commit, .arg = &peek};
+    g_autoptr(sealed_decoder) decoder = sealed_decoder_new(&sink, UINT64_MAX, NULL);
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return cob_fail_errno(errno, "stat");
+    if (S_ISREG(st.st_mode)) {
+        g_autoptr(cob_error) err = feed(decoder, &peek, fd);
+
+        if (err && !says_no(err))
+            return g_steal_pointer(&err);
     }
     *ret_is_archive = peek.len == TAR_BLOCK && tar_block_is_header(peek.block);
     return NULL;

@@ -83,6 +83,11 @@ COB_AUTOPTR(tar_reader, tar_reader_free)
 COB_RESULT struct cob_error *tar_reader_write(
     struct tar_reader *reader, const uint8_t *data, size_t len);
 
+/* How many bytes were read so far, those of the event that is being told not yet. */
+uint64_t tar_reader_at(const struct tar_reader *reader);
+/* So many of the next bytes are passed on as data, or not at all: it does not look at them. */
+uint64_t tar_reader_unneeded(const struct tar_reader *reader);
+
 /* There is no more. errors: COB_INVALID in the middle of an entry. */
 COB_RESULT struct cob_error *tar_reader_finish(struct tar_reader *reader);
 

@@ -594,6 +594,16 @@ struct cob_error *tar_reader_write(struct tar_reader *reader, const uint8_t *dat
     return NULL;
 }
 
+uint64_t tar_reader_at(const struct tar_reader *reader)
+{
+    return reader->at;
+}
+
+uint64_t tar_reader_unneeded(const struct tar_reader *reader)
+{
+    return reader->state == STATE_END ? UINT64_MAX : reader->state == STATE_DATA ? reader->left : 0;
+}
+
 struct cob_error *tar_reader_finish(struct tar_reader *reader)
 {
     bool is_between = reader->state == STATE_HEADER && reader->block_len == 0;

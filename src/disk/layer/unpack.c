@@ -3,20 +3,24 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#include "disk/layer/decompress.h"
 #include "disk/layer/extract.h"
+#include "disk/layer/frames.h"
 #include "disk/layer/ring.h"
+#include "disk/layer/sealed_readers.h"
 #include "disk/layer/xattrs.h"
 #include "util/digest.h"
 #include "util/fs.h"
 #include "util/limits.h"
 
 #define N_BUFFERS 4
-#define BUFFER_BYTES (256 * (size_t)1024)
+#define BUFFER_BYTES FRAME_CHUNK_BYTES
 
 /*
+ *                         decode worker            untar worker
+ *                         decompress               tar
+ *                             |                        |
  *     caller --arrived--> decode thread --plain--> extract thread --> files
- *                         decompress, hash         tar, file system
+ *                         hash                     file system
  */
 struct cob_layer_unpack {
     struct cob_layer_unpack_request request; /* its strings are ours */
@@ -27,10 +31,20 @@ struct cob_layer_unpack {
     uint64_t tar_bytes;               /* likewise */
     struct extract extract;           /* extract thread, until it ends */
     GPtrArray *implied;               /* likewise */
-    GMutex lock;                      /* guards err, was_told */
+    struct cob_cancel *stop;          /* the request's, or ours */
+    GMutex lock;                      /* guards err, has_failed */
     struct cob_error *err;            /* the first one */
     bool has_failed;
 };
+
+/* Both threads end, whatever their workers do. */
+static void stop_all(struct cob_layer_unpack *unpack)
+{
+    if (unpack->stop)
+        cob_cancel_trigger(unpack->stop);
+    ring_stop(unpack->arrived);
+    ring_stop(unpack->plain);
+}
 
 /* Keep the first error and stop everybody. */
 static void fail_all(struct cob_layer_unpack *unpack, struct cob_error *err)
@@ -42,8 +56,7 @@ static void fail_all(struct cob_layer_unpack *unpack, struct cob_error *err)
         unpack->err = err;
     unpack->has_failed = true;
     g_mutex_unlock(&unpack->lock);
-    ring_stop(unpack->arrived);
-    ring_stop(unpack->plain);
+    stop_all(unpack);
 }
 
 /* The error for the caller, who gets its story once. */
@@ -91,18 +104,18 @@ static struct cob_error *decode_all(struct cob_layer_unpack *unpack)
     const struct byte_sink sink = {.space = plain_space, .commit = plain_commit, .arg = unpack};
     uint64_t max_bytes =
         unpack->request.max_bytes ? unpack->request.max_bytes : COB_LIMIT_LAYER_BYTES;
-    g_autoptr(byte_decoder) decoder = byte_decoder_new(&sink, max_bytes);
+    g_autoptr(sealed_decoder) decoder = sealed_decoder_new(&sink, max_bytes, unpack->stop);
     const uint8_t *data;
     size_t len;
 
     while ((data = ring_take(unpack->arrived, &len))) {
-        COB_TRY(cob_cancel_check(unpack->request.cancel));
-        COB_TRY(byte_decoder_write(decoder, data, len));
+        COB_TRY(cob_cancel_check(unpack->stop));
+        COB_TRY(sealed_decoder_write(decoder, data, len));
         ring_give(unpack->arrived);
     }
     if (has_failed(unpack))
         return NULL;
-    return byte_decoder_finish(decoder);
+    return sealed_decoder_finish(decoder);
 }
 
 static gpointer run_decode(gpointer arg)
@@ -120,18 +133,20 @@ static gpointer run_decode(gpointer arg)
 
 static struct cob_error *extract_all(struct cob_layer_unpack *unpack)
 {
-    g_autoptr(tar_reader) reader = tar_reader_new(&extract_events, &unpack->extract);
+    g_autoptr(sealed_reader) reader =
+        sealed_reader_new(&extract_events, &unpack->extract, unpack->stop);
     const uint8_t *data;
     size_t len;
 
+    COB_TRY(sealed_reader_start(reader));
     while ((data = ring_take(unpack->plain, &len))) {
-        COB_TRY(cob_cancel_check(unpack->request.cancel));
-        COB_TRY(tar_reader_write(reader, data, len));
+        COB_TRY(cob_cancel_check(unpack->stop));
+        COB_TRY(sealed_reader_write(reader, data, len));
         ring_give(unpack->plain);
     }
     if (has_failed(unpack))
         return NULL;
-    COB_TRY(tar_reader_finish(reader));
+    COB_TRY(sealed_reader_finish(reader));
     return extract_finish(&unpack->extract, &unpack->implied);
 }
 
@@ -162,6 +177,11 @@ struct cob_layer_unpack *cob_layer_unpack_new(const struct cob_layer_unpack_requ
     unpack->hasher = cob_hasher_new();
     g_mutex_init(&unpack->lock);
     extract_init(&unpack->extract, &unpack->request);
+    struct cob_error *err = cob_cancel_new_below(request->cancel, &unpack->stop);
+    if (err) {
+        fail_all(unpack, err);
+        return unpack;
+    }
     unpack->decode = g_thread_new("layer-decode", run_decode, unpack);
     unpack->extract_thread = g_thread_new("layer-extract", run_extract, unpack);
     return unpack;
@@ -179,12 +199,12 @@ void cob_layer_unpack_free(struct cob_layer_unpack *unpack)
 {
     if (!unpack)
         return;
-    ring_stop(unpack->arrived);
-    ring_stop(unpack->plain);
+    stop_all(unpack);
     join(unpack);
     extract_done(&unpack->extract);
     g_clear_pointer(&unpack->implied, g_ptr_array_unref);
     cob_hasher_free(unpack->hasher);
+    cob_cancel_unref(unpack->stop);
     ring_free(unpack->arrived);
     ring_free(unpack->plain);
     cob_error_free(unpack->err);

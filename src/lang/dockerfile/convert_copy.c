@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "lang/dockerfile/dockerfile_convert.h"
+#include "lang/dockerfile/dockerfile_remote.h"
 #include "util/limits.h"
 
 /* An ADD or COPY on its way: its words expanded, its actions so far. */
@@ -13,6 +13,7 @@ struct copy_job {
     GPtrArray *sources;                    /* char *: expanded */
     char *dest, *chown, *chmod, *checksum; /* expanded; dest as written */
     const char *dest_path;                 /* absolute */
+    const char *shown, *name;              /* of the step */
     int mode;
     bool has_mode_text;
     GArray *actions; /* struct cob_llb_action */
@@ -38,22 +39,6 @@ static const char *const *keep_list(struct copy_job *copy, char *text)
 static bool is_set(const char *text)
 {
     return text && *text;
-}
-
-static bool is_http(const char *source)
-{
-    return g_str_has_prefix(source, "http://") || g_str_has_prefix(source, "https://");
-}
-
-/* spec: BuildKit dfgitutil/git_ref.go; a plain github.com/... is a path. */
-static bool is_git(const char *source)
-{
-    size_t len = strcspn(source, "#?");
-
-    if (g_str_has_prefix(source, "git://") || g_str_has_prefix(source, "ssh://") ||
-        g_str_has_prefix(source, "git@"))
-        return true;
-    return is_http(source) && len > 4 && strncmp(source + len - 4, ".git", 4) == 0;
 }
 
 /* One of "u+rwX", "go=", "a-x+r".
@@ -104,27 +89,18 @@ static struct cob_error *read_mode(struct copy_job *copy)
 
 static struct cob_error *check_checksum(const struct copy_job *copy)
 {
+    struct dockerfile_remote remote;
+
     if (!is_set(copy->checksum))
         return NULL;
     if (copy->sources->len != 1)
         return cob_fail(COB_INVALID, "checksum can't be specified for multiple sources");
-    const char *source = g_ptr_array_index(copy->sources, 0);
-    if (!is_http(source) && !is_git(source))
+    COB_TRY(dockerfile_remote_parse(g_ptr_array_index(copy->sources, 0), &remote));
+    bool is_remote = remote.is_http || remote.git;
+    dockerfile_remote_done(&remote);
+    if (!is_remote)
         return cob_fail(COB_INVALID, "checksum requires HTTP(S) or Git sources");
     return NULL;
-}
-
-static struct cob_error *check_remote(const struct copy_job *copy, const char *source)
-{
-    bool is_add = copy->job->instruction->kind == DOCKERFILE_ADD;
-
-    if (!is_git(source) && !is_http(source))
-        return NULL;
-    if (is_add)
-        return cob_fail(COB_UNIMPLEMENTED, "ADD %s: adding from %s is not supported yet", source,
-            is_git(source) ? "a git repository" : "a URL");
-    return cob_fail(
-        COB_INVALID, "source can't be a %s for COPY", is_git(source) ? "git ref" : "URL");
 }
 
 static struct cob_error *expand_flag(struct copy_job *copy, const char *text, char **ret_text)
@@ -229,14 +205,12 @@ static void set_parents(struct copy_job *copy, struct cob_llb_action *action, co
     }
 }
 
-static struct cob_error *add_source(
-    struct copy_job *copy, struct cob_llb_ref from, const char *source)
+static void add_path(struct copy_job *copy, struct cob_llb_ref from, const char *source)
 {
     bool is_add = copy->job->instruction->kind == DOCKERFILE_ADD;
     enum dockerfile_choice unpack = copy->files->unpack;
     struct cob_llb_action action = new_action(copy, from);
 
-    COB_TRY(check_remote(copy, source));
     dockerfile_lint_copy(copy->job, source);
     action.flags |=
         COB_LLB_FOLLOW_LINKS | COB_LLB_CONTENTS_ONLY | COB_LLB_WILDCARD | COB_LLB_ALLOW_NOTHING;
@@ -249,7 +223,45 @@ static struct cob_error *add_source(
     g_array_append_val(copy->actions, action);
     if (copy->job->step->sources->len == 0)
         dockerfile_use_context(copy->job->convert, source);
+}
+
+/* From another server: one file, unpacked only when that is said, or a checkout. */
+static struct cob_error *add_remote(
+    struct copy_job *copy, const struct dockerfile_remote *remote, const char *source)
+{
+    const struct dockerfile_remote_wish wish = {.source = source,
+        .checksum = is_set(copy->checksum) ? copy->checksum : NULL,
+        .keep_git_dir = copy->files->keep_git_dir};
+    const struct cob_llb_about about = dockerfile_about(copy->job, copy->name);
+    struct cob_llb_ref from = COB_LLB_SCRATCH;
+    char *path = NULL;
+
+    if (copy->job->instruction->kind != DOCKERFILE_ADD)
+        return cob_fail(
+            COB_INVALID, "source can't be a %s for COPY", remote->git ? "git ref" : "URL");
+    COB_TRY(
+        dockerfile_remote_add(copy->job->convert->builder, remote, &wish, &about, &from, &path));
+    struct cob_llb_action action = new_action(copy, from);
+    action.source = keep(copy, path);
+    if (remote->is_http && copy->files->unpack == DOCKERFILE_YES)
+        action.flags |= COB_LLB_UNPACK;
+    g_array_append_val(copy->actions, action);
     return NULL;
+}
+
+static struct cob_error *add_source(
+    struct copy_job *copy, struct cob_llb_ref from, const char *source)
+{
+    struct dockerfile_remote remote;
+    struct cob_error *err = NULL;
+
+    COB_TRY(dockerfile_remote_parse(source, &remote));
+    if (remote.is_http || remote.git)
+        err = add_remote(copy, &remote, source);
+    else
+        add_path(copy, from, source);
+    dockerfile_remote_done(&remote);
+    return err;
 }
 
 /* A here-document is a file of its own file system, copied as any other. */
@@ -321,11 +333,11 @@ static bool is_linked(const struct copy_job *copy)
     return copy->files->is_link && !is_set(copy->chmod);
 }
 
-static void add_link(struct copy_job *copy, const char *shown, struct cob_llb_ref files)
+static void add_link(struct copy_job *copy, struct cob_llb_ref files)
 {
     struct dockerfile_job *job = copy->job;
     const struct cob_llb_ref both[] = {job->build->root, files};
-    g_autofree char *text = g_strconcat("LINK ", shown, NULL);
+    g_autofree char *text = g_strconcat("LINK ", copy->shown, NULL);
 
     job->build->n_numbered--; /* it is the same step */
     g_autofree char *name = dockerfile_step_name(job, text);
@@ -337,9 +349,7 @@ static void add_link(struct copy_job *copy, const char *shown, struct cob_llb_re
 static void add_vertices(struct copy_job *copy)
 {
     struct dockerfile_job *job = copy->job;
-    g_autofree char *shown = dockerfile_shown_text(job, job->instruction->text, 0, NULL);
-    g_autofree char *name = dockerfile_step_name(job, shown);
-    struct cob_llb_about about = dockerfile_about(job, name);
+    struct cob_llb_about about = dockerfile_about(job, copy->name);
     struct cob_llb_ref base = is_linked(copy) ? COB_LLB_SCRATCH : job->build->root;
 
     about.is_ignoring_cache = job->build->node->is_ignoring_cache;
@@ -347,7 +357,7 @@ static void add_vertices(struct copy_job *copy)
         (const struct cob_llb_action *)(const void *)copy->actions->data, copy->actions->len,
         &about);
     if (is_linked(copy))
-        add_link(copy, shown, files);
+        add_link(copy, files);
     else
         job->build->root = files;
 }
@@ -360,6 +370,9 @@ static struct cob_error *convert(struct copy_job *copy)
     COB_TRY(read_mode(copy));
     COB_TRY(check_checksum(copy));
     COB_TRY(find_root(copy, &root));
+    copy->shown =
+        keep(copy, dockerfile_shown_text(copy->job, copy->job->instruction->text, 0, NULL));
+    copy->name = keep(copy, dockerfile_step_name(copy->job, copy->shown));
     for (guint i = 0; i < copy->sources->len; i++)
         COB_TRY(add_source(copy, root, g_ptr_array_index(copy->sources, i)));
     for (guint i = 0; i < copy->files->documents->len; i++)

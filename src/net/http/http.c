@@ -71,11 +71,3 @@ const char *cob_http_header(const struct cob_http_response *response, const char
 {
     return g_hash_table_lookup(response->headers, name);
 }
-
-bool cob_http_is_redirect(const struct cob_http_response *response)
-{
-    long status = response->status;
-
-    return response->fate == COB_HTTP_ANSWERED && cob_http_header(response, "location") &&
-           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
-}

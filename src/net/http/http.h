@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP over libcurl, for those who talk to servers: URLs, one request and its answer, and which
- * failures are worth another try. Redirects are followed by the caller, who alone knows who may see
- * what; nothing here knows credentials or a store.
+ * HTTP over libcurl, for those who talk to servers: URLs, one request and its answer, redirects,
+ * and which failures are worth another try. Nothing here knows where credentials come from, or a
+ * store.
  *
  * Opening loads libcurl, which takes longer than a build with nothing to fetch: so it is opened by
  * the first that needs it.
@@ -110,9 +110,6 @@ void cob_http_response_done(struct cob_http_response *response);
  * name: in lower case. */
 const char *cob_http_header(const struct cob_http_response *response, const char *name);
 
-/* Does the answer lead elsewhere, by its status and a Location? */
-bool cob_http_is_redirect(const struct cob_http_response *response);
-
 /* What to ask. NULL means: without. All borrowed. */
 struct cob_http_request {
     const struct cob_url *url;
@@ -140,6 +137,27 @@ struct cob_http_request {
 COB_RESULT struct cob_error *cob_http_send(struct cob_http *http,
     const struct cob_http_request *request, struct cob_cancel *cancel,
     struct cob_http_response *response);
+
+/* Who says how to speak TLS with the servers that redirects lead to. */
+struct cob_http_guide {
+    /* ret_tls: borrowed as long as the request runs. NULL function: as the system does. */
+    struct cob_error *(*find_tls)(
+        void *arg, const struct cob_url *url, const struct cob_http_tls **ret_tls);
+    void *arg;
+};
+
+/*
+ * Send a request and follow where the answer leads, up to COB_LIMIT_HTTP_REDIRECTS times.
+ * Authorization goes to the origin of the request's own URL alone. Nothing leads from https to
+ * http, or from a public server to a private address.
+ *
+ * response:  as of cob_http_send(); the last answer.
+ * ret_url:   where it came from, the caller's; also when it broke. NULL: not wanted.
+ * errors:    those of cob_http_send(); a redirect that is not followed.
+ */
+COB_RESULT struct cob_error *cob_http_send_along(struct cob_http *http,
+    const struct cob_http_request *request, const struct cob_http_guide *guide,
+    struct cob_cancel *cancel, struct cob_http_response *response, struct cob_url **ret_url);
 
 /*
  * The tries of one request at one server. Zero is the start.

@@ -72,11 +72,20 @@ static bool is_clean(const char *text)
     return true;
 }
 
+static bool has_user(const char *text)
+{
+    const char *authority = strstr(text, "://");
+
+    return authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"));
+}
+
 struct cob_error *cob_url_parse(
     const struct cob_http *http, const char *base, const char *text, struct cob_url **ret_url)
 {
     if (strlen(text) > MAX_URL_BYTES || !is_clean(text))
         return cob_fail(COB_INVALID, "\"%.100s\" is not a URL", text);
+    if (has_user(text))
+        return cob_fail(COB_INVALID, "a URL with a user or a password is not accepted");
     g_autoptr(cob_url) url = g_new0(struct cob_url, 1);
     const struct curl_api *api = &http->api;
     CURLU *handle = api->url();

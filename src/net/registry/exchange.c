@@ -13,96 +13,47 @@
 struct attempt {
     const struct exchange *exchange;
     struct cob_url *first; /* at the registry */
-    struct cob_url *url;   /* where it is now, after redirects */
+    struct cob_url *last;  /* where the answer came from; NULL: none */
     char *authorization;   /* for the origin of `first` alone */
-    unsigned n_redirects;
     int64_t deadline_us;
 };
 
 static void attempt_done(struct attempt *attempt)
 {
     cob_url_free(attempt->first);
-    cob_url_free(attempt->url);
+    cob_url_free(attempt->last);
     g_free(attempt->authorization);
 }
 
-static void restart_response(struct cob_http_response *response)
+static struct cob_error *find_tls(
+    void *arg, const struct cob_url *url, const struct cob_http_tls **ret_tls)
 {
-    cob_http_response_done(response);
-    cob_http_response_init(response);
-}
+    struct server_table *servers = arg;
+    const struct server_config *server = NULL;
 
-static struct cob_error *send_request(struct attempt *attempt, struct cob_http_response *response)
-{
-    const struct exchange *exchange = attempt->exchange;
-    const struct exchange_tools *tools = exchange->tools;
-    bool is_home = strcmp(attempt->url->origin, attempt->first->origin) == 0;
-    const struct server_config *server = exchange->server;
-
-    if (!is_home)
-        COB_TRY(registry_servers_get(tools->servers, attempt->url->server, &server));
-    struct cob_http_request request = {.url = attempt->url,
-        .tls = &server->tls,
-        .accept = exchange->accept,
-        .authorization = is_home ? attempt->authorization : NULL,
-        .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
-        .deadline_us = attempt->deadline_us,
-        .max_body = exchange->max_body,
-        .on_body = exchange->on_body,
-        .arg = exchange->arg};
-    restart_response(response);
-    return cob_http_send(tools->http, &request, exchange->cancel, response);
-}
-
-static struct cob_error *check_redirect(const struct attempt *attempt, const struct cob_url *to)
-{
-    const struct cob_url *from = attempt->url;
-    const char *home = attempt->exchange->server->address;
-
-    if (from->is_https && !to->is_https)
-        return cob_fail(COB_DENIED, "it leads from https to http");
-    if (cob_url_host_is_private(to->host) && from->is_https && !cob_url_host_is_private(home))
-        return cob_fail(COB_DENIED, "a public registry may not point to a private address");
-    return NULL;
-}
-
-static struct cob_error *go_to(struct attempt *attempt, const char *location)
-{
-    g_autoptr(cob_url) to = NULL;
-
-    if (++attempt->n_redirects > COB_LIMIT_HTTP_REDIRECTS)
-        return cob_fail(COB_EXHAUSTED, "more than %d in a row", COB_LIMIT_HTTP_REDIRECTS);
-    COB_TRY(cob_url_parse(attempt->exchange->tools->http, attempt->url->text, location, &to));
-    COB_TRY(check_redirect(attempt, to));
-    cob_url_free(attempt->url);
-    attempt->url = g_steal_pointer(&to);
+    COB_TRY(registry_servers_get(servers, url->server, &server));
+    *ret_tls = &server->tls;
     return NULL;
 }
 
 static struct cob_error *follow(struct attempt *attempt, struct cob_http_response *response)
 {
-    COB_TRY(send_request(attempt, response));
-    while (cob_http_is_redirect(response)) {
-        g_autofree char *location = g_strdup(cob_http_header(response, "location"));
-
-        COB_TRY(cob_wrap(go_to(attempt, location), "redirect to %.*s",
-            (int)MIN(strcspn(location, "?"), 200U), location));
-        COB_TRY(send_request(attempt, response));
-    }
-    return NULL;
-}
-
-/* Begin at the registry's own URL. */
-static struct cob_error *begin(struct attempt *attempt)
-{
     const struct exchange *exchange = attempt->exchange;
-    const struct cob_http *http = exchange->tools->http;
+    const struct exchange_tools *tools = exchange->tools;
+    const struct cob_http_guide guide = {.find_tls = find_tls, .arg = tools->servers};
+    const struct cob_http_request request = {.url = attempt->first,
+        .tls = &exchange->server->tls,
+        .accept = exchange->accept,
+        .authorization = attempt->authorization,
+        .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
+        .deadline_us = attempt->deadline_us,
+        .max_body = exchange->max_body,
+        .on_body = exchange->on_body,
+        .arg = exchange->arg};
 
-    g_clear_pointer(&attempt->first, cob_url_free);
-    g_clear_pointer(&attempt->url, cob_url_free);
-    attempt->n_redirects = 0;
-    COB_TRY(cob_url_parse(http, NULL, exchange->url, &attempt->first));
-    return cob_url_parse(http, NULL, exchange->url, &attempt->url);
+    g_clear_pointer(&attempt->last, cob_url_free);
+    return cob_http_send_along(
+        tools->http, &request, &guide, exchange->cancel, response, &attempt->last);
 }
 
 /* A realm that is out of order for now makes the whole try one that may be repeated. */
@@ -131,16 +82,15 @@ static struct cob_error *try_once(
         .deadline_us = deadline_us,
         .authorization =
             registry_token_known(exchange->tools->tokens, exchange->server, exchange->repository)};
-    struct cob_error *err = begin(&attempt);
+    struct cob_error *err =
+        cob_url_parse(exchange->tools->http, NULL, exchange->url, &attempt.first);
 
     if (!err)
         err = follow(&attempt, response);
     bool is_asked = !err && response->fate == COB_HTTP_ANSWERED && response->status == 401 &&
-                    strcmp(attempt.url->origin, attempt.first->origin) == 0;
+                    strcmp(attempt.last->origin, attempt.first->origin) == 0;
     if (is_asked)
         err = authorize(&attempt, response);
-    if (!err && is_asked && attempt.authorization)
-        err = begin(&attempt);
     if (!err && is_asked && attempt.authorization)
         err = follow(&attempt, response);
     attempt_done(&attempt);

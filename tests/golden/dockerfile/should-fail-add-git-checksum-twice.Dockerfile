@@ -1,0 +1,2 @@
+FROM scratch
+ADD --checksum=aa https://h.example/x.git?checksum=bb /

@@ -1,0 +1,2 @@
+FROM scratch
+ADD ssh://-oProxyCommand=id/x /

@@ -1,0 +1,2 @@
+FROM scratch
+ADD https://h.example/x.git#--upload-pack=id:dir /

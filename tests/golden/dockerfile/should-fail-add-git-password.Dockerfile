@@ -1,0 +1,2 @@
+FROM scratch
+ADD https://user:secret@h.example/x.git /

@@ -1,2 +1,0 @@
-FROM a
-ADD git@example.com:x/y.git /

@@ -1,2 +1,0 @@
-FROM a
-ADD https://example.com/x.tar.gz /
