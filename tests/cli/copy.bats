@@ -94,9 +94,15 @@ END
     expect_status 0
     expect_line '-rw-r--r-- 55/66 2 a'
     expect_line '-rw-r--r-- 55/77 2 b'
+    run listing 'COPY passwd group /etc/' 'COPY --chown=nobody-there f /a'
+    expect_status 0
+    expect_line '-rw-r--r-- 0/0 2 a'
+    printf 'FROM scratch\nCOPY passwd group /etc/\nCOPY --chown=nobody-there f /a\n' >Dockerfile
+    build --no-cache .
+    expect_output 'unable to find user nobody-there: no matching entries in passwd file: the owner is 0:0'
     { echo FROM scratch && echo COPY --chown=nobody-there f /a; } >Dockerfile
     build_fails .
-    expect_output nobody-there
+    expect_output 'invalid user index: -1: there is no base to look "nobody-there" up in: use a number'
 }
 
 @test "copy: --from takes from a stage by name and by number" {

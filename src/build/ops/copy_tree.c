@@ -114,8 +114,8 @@ static struct attributes attributes_of(
     const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
 
     return (struct attributes){
-        .uid = rules->has_owner ? rules->uid : entry->uid,
-        .gid = rules->has_owner ? rules->gid : entry->gid,
+        .uid = rules->owner.is_set ? rules->owner.uid : entry->uid,
+        .gid = rules->owner.is_set ? rules->owner.gid : entry->gid,
         .times = {time, time},
     };
 }

@@ -27,6 +27,16 @@ struct place {
     struct cob_snapshot_draft *draft;
 };
 
+static void tell(void *arg, const char *text)
+{
+    const struct place *place = arg;
+    const struct cob_observer *observer = place->run->ops->config.observer;
+    const struct cob_event_warning event = {.vertex = place->run->vertex->digest, .text = text};
+
+    if (observer)
+        observer->warning(observer->arg, &event);
+}
+
 static struct cob_error *set_times(int dir_fd, const char *name, int64_t time_ns)
 {
     const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
@@ -48,17 +58,16 @@ struct dir_wish {
 /* What a walk made of directories gets the action's owner, mode and time. */
 static struct cob_error *dress_made(int root_fd, GArray *made, const struct dir_wish *wish)
 {
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(wish->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(wish->owner, root_fd, &owner));
     for (guint i = 0; i < made->len; i++) {
         const struct cob_rootfs_made *row = &g_array_index(made, struct cob_rootfs_made, i);
         cob_autoclose int fd = -1;
 
         COB_TRY(cob_open_beneath(
             root_fd, *row->parent ? row->parent + 1 : ".", O_RDONLY | O_DIRECTORY, 0, &fd));
-        if (has_owner && fchownat(fd, row->name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+        if (owner.is_set && fchownat(fd, row->name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
             return cob_fail_errno(errno, "change the owner of %s/%s", row->parent, row->name);
         if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 0777, 0) < 0)
             return cob_fail_errno(errno, "set the mode of %s/%s", row->parent, row->name);
@@ -141,10 +150,9 @@ static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *acti
     cob_autoclose int dir_fd = -1;
     cob_autoclose int fd = -1;
     g_autofree char *name = NULL;
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &owner));
     COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
     if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "replace %s", action->path);
@@ -152,7 +160,7 @@ static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *acti
     if (fd < 0)
         return cob_fail_errno(errno, "create %s", action->path);
     COB_TRY(cob_wrap(cob_fs_write_fd(fd, action->data.data, action->data.len), "%s", action->path));
-    if (fchown(fd, ids[0], ids[1]) < 0 || fchmod(fd, (mode_t)action->mode & 07777) < 0)
+    if (fchown(fd, owner.uid, owner.gid) < 0 || fchmod(fd, (mode_t)action->mode & 07777) < 0)
         return cob_fail_errno(errno, "set the mode of %s", action->path);
     return set_times(dir_fd, name, action->timestamp);
 }
@@ -161,14 +169,13 @@ static struct cob_error *do_symlink(int root_fd, const Pb__FileActionSymlink *ac
 {
     cob_autoclose int dir_fd = -1;
     g_autofree char *name = NULL;
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &owner));
     COB_TRY(open_parent(root_fd, action->newpath, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
     if (symlinkat(action->oldpath, dir_fd, name) < 0)
         return cob_fail_errno(errno, "make symlink %s", action->newpath);
-    if (has_owner && fchownat(dir_fd, name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+    if (owner.is_set && fchownat(dir_fd, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "change the owner of %s", action->newpath);
     return set_times(dir_fd, name, action->timestamp);
 }
@@ -287,8 +294,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
         return cob_fail(COB_INVALID, "%s is not the name of a file", copy->dest);
     if (!plan->is_dir)
         wish.path = dir;
-    COB_TRY(cob_ops_owner(
-        copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
+    COB_TRY(cob_ops_owner(copy->owner, root_fd, &plan->rules.owner));
     COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir), "%s", copy->dest));
     COB_TRY(copy_up(fd, plan->dir));
     if (!plan->is_dir)
@@ -330,16 +336,6 @@ static struct cob_error *open_target(
     return NULL;
 }
 
-static void tell_left_out(void *arg, const char *text)
-{
-    const struct place *place = arg;
-    const struct cob_observer *observer = place->run->ops->config.observer;
-    const struct cob_event_warning event = {.vertex = place->run->vertex->digest, .text = text};
-
-    if (observer)
-        observer->warning(observer->arg, &event);
-}
-
 static struct cob_error *unpack_archive(
     const struct place *place, const struct copy_plan *plan, int archive_fd)
 {
@@ -356,11 +352,11 @@ static struct cob_error *unpack_archive(
     COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
         .is_archive = true,
-        .has_owner = plan->rules.has_owner,
-        .uid = plan->rules.uid,
-        .gid = plan->rules.gid,
+        .has_owner = plan->rules.owner.is_set,
+        .uid = plan->rules.owner.uid,
+        .gid = plan->rules.owner.gid,
         .cancel = place->run->cancel,
-        .on_warning = tell_left_out,
+        .on_warning = tell,
         .warning_arg = (void *)(uintptr_t)place};
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
     COB_TRY(cob_layer_unpack_write_fd(unpack, archive_fd));
@@ -501,6 +497,39 @@ static struct cob_error *check_chain(const struct op_run *run)
     return NULL;
 }
 
+static const Pb__ChownOpt *owner_of(const Pb__FileAction *action)
+{
+    switch (action->action_case) {
+    case PB__FILE_ACTION__ACTION_MKDIR:
+        return action->mkdir->owner;
+    case PB__FILE_ACTION__ACTION_MKFILE:
+        return action->mkfile->owner;
+    case PB__FILE_ACTION__ACTION_SYMLINK:
+        return action->symlink->owner;
+    case PB__FILE_ACTION__ACTION_COPY:
+        return action->copy->owner;
+    case PB__FILE_ACTION__ACTION_RM:
+    case PB__FILE_ACTION__ACTION__NOT_SET:
+    case _PB__FILE_ACTION__ACTION__CASE_IS_INT_SIZE:
+        break;
+    }
+    return NULL;
+}
+
+static struct cob_error *check_owner(const struct place *place, const Pb__ChownOpt *owner)
+{
+    g_autofree char *warning = NULL;
+    cob_autoclose int root_fd = -1;
+
+    if (!cob_ops_owner_has_name(owner))
+        return NULL;
+    COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    COB_TRY(cob_ops_owner_check(owner, root_fd, &warning));
+    if (warning)
+        tell((void *)(uintptr_t)place, warning);
+    return NULL;
+}
+
 struct cob_error *cob_ops_run_file(const struct op_run *run, struct cob_solver_result **ret_result)
 {
     const Pb__FileOp *file = run->vertex->op->file;
@@ -515,6 +544,7 @@ struct cob_error *cob_ops_run_file(const struct op_run *run, struct cob_solver_r
         const Pb__FileAction *action = file->actions[i];
 
         COB_TRY(cob_cancel_check(run->cancel));
+        COB_TRY(check_owner(&place, owner_of(action)));
         if (action->action_case == PB__FILE_ACTION__ACTION_COPY)
             COB_TRY(do_copy(&place, action->copy, action->secondaryinput));
         else

@@ -301,6 +301,15 @@ static void on_status(void *arg, const struct cob_event_status *event)
     (void)event;
 }
 
+static void on_warning(void *arg, const struct cob_event_warning *event)
+{
+    struct ops_fixture *fixture = arg;
+
+    g_mutex_lock(&fixture->lock);
+    g_string_append_printf(fixture->log, "%s\n", event->text);
+    g_mutex_unlock(&fixture->lock);
+}
+
 static void on_log(void *arg, const struct cob_event_log *event)
 {
     struct ops_fixture *fixture = arg;
@@ -361,8 +370,11 @@ static struct cob_error *open_executor(struct ops_fixture *fixture)
 
 struct cob_error *ops_fixture_build(struct ops_fixture *fixture, const char *dockerfile)
 {
-    const struct cob_observer observer = {
-        .arg = fixture, .vertex = on_vertex, .status = on_status, .log = on_log};
+    const struct cob_observer observer = {.arg = fixture,
+        .vertex = on_vertex,
+        .status = on_status,
+        .log = on_log,
+        .warning = on_warning};
     const struct cob_ops_client client = {
         .arg = fixture, .open_local = open_local, .get_secret = get_secret};
     g_autoptr(cob_llb_graph) graph = NULL;
