@@ -336,25 +336,27 @@ static struct cob_error *open_target(
     return NULL;
 }
 
+/* An archive goes into its destination as a directory, whose mode --chmod does not concern.
+ * spec: BuildKit solver/llbsolver/file/unpack.go. */
 static struct cob_error *unpack_archive(
-    const struct place *place, const struct copy_plan *plan, int archive_fd)
+    const struct place *place, const Pb__FileActionCopy *copy, int archive_fd)
 {
+    const struct dir_wish wish = {copy->dest, copy->owner, copy->timestamp, -1};
     cob_autoclose int root_fd = -1;
-    cob_autoclose int dir_fd = -1;
-    g_autofree char *path =
-        plan->is_dir ? g_strdup(plan->dir) : g_strconcat(plan->dir, "/", plan->name, NULL);
-    const struct dir_wish wish = {path, plan->copy->owner, plan->copy->timestamp, -1};
-    g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
+    cob_autoclose int dir_fd = -1;
+    g_autofree char *real = NULL;
+    struct file_owner owner;
 
     COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    COB_TRY(cob_ops_owner(copy->owner, root_fd, &owner));
     COB_TRY(make_dir(root_fd, &wish, &path_fd, &real));
     COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
         .is_archive = true,
-        .has_owner = plan->rules.owner.is_set,
-        .uid = plan->rules.owner.uid,
-        .gid = plan->rules.owner.gid,
+        .has_owner = owner.is_set,
+        .uid = owner.uid,
+        .gid = owner.gid,
         .cancel = place->run->cancel,
         .on_warning = tell,
         .warning_arg = (void *)(uintptr_t)place};
@@ -364,21 +366,19 @@ static struct cob_error *unpack_archive(
 }
 
 /* ADD unpacks what is an archive.  ret_is_done: it was one. */
-static struct cob_error *try_unpack(const struct place *place, const struct copy_plan *plan,
+static struct cob_error *try_unpack(const struct place *place, const Pb__FileActionCopy *copy,
     struct cob_context *from, size_t index, bool *ret_is_done)
 {
     cob_autoclose int fd = -1;
 
     *ret_is_done = false;
-    if (!plan->copy->attemptunpackdockercompatibility ||
-        !S_ISREG(cob_context_get(from, index).mode))
+    if (!copy->attemptunpackdockercompatibility || !S_ISREG(cob_context_get(from, index).mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(
-        cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", cob_context_get(from, index).path));
+    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
     if (!*ret_is_done)
         return NULL;
-    COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
+    COB_TRY(cob_wrap(unpack_archive(place, copy, fd), "%s", cob_context_get(from, index).path));
     return cob_context_check_file(from, index, fd);
 }
 
@@ -388,11 +388,7 @@ static struct cob_error *copy_as_planned(const struct place *place, const struct
 {
     cob_autoclose int fd = -1;
     cob_autoclose int lower_fd = -1;
-    bool is_done = false;
 
-    COB_TRY(try_unpack(place, plan, from, index, &is_done));
-    if (is_done)
-        return NULL;
     COB_TRY(open_target(place, plan->dir, &fd, &lower_fd));
     const struct copy_target target = {.fd = fd,
         .lower_fd = lower_fd,
@@ -409,6 +405,11 @@ static struct cob_error *copy_one(const struct place *place, const struct copy_p
     bool takes_contents = S_ISDIR(entry.mode) && (wish->copy->dircopycontents || !*entry.path);
     const char *name = takes_contents ? NULL : cob_context_get(from, match->named).name;
     struct copy_plan plan = *wish;
+    bool is_done = false;
+
+    COB_TRY(try_unpack(place, wish->copy, from, match->index, &is_done));
+    if (is_done)
+        return NULL;
     struct cob_error *err = plan_in_mount(place, takes_contents, &plan);
 
     if (!err)
