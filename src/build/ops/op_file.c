@@ -210,9 +210,10 @@ static void copy_plan_done(struct copy_plan *plan)
     g_free(plan->name);
 }
 
-static bool ends_with_slash(const char *path)
+/* Only a directory may be called so. */
+static bool is_dir_name(const char *path)
 {
-    return *path && path[strlen(path) - 1] == '/';
+    return g_str_has_suffix(path, "/") || g_str_has_suffix(path, "/.");
 }
 
 /* What is at the destination? 0: nothing. */
@@ -287,7 +288,7 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
 
     if (takes_contents && type && !S_ISDIR(type))
         return cob_fail(COB_INVALID, "cannot copy to non-directory: %s", copy->dest);
-    plan->is_dir = takes_contents || ends_with_slash(copy->dest) || S_ISDIR(type);
+    plan->is_dir = takes_contents || is_dir_name(copy->dest) || S_ISDIR(type);
     COB_TRY(cob_wrap(follow_dest(root_fd, copy->dest, &path), "%s", copy->dest));
     split_path(path, &dir, &name);
     if (!plan->is_dir && (!*name || is_dots(name)))
