@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What COPY and ADD do, row by row. Where the rows come from: BuildKit's own tests of its Dockerfile
- * frontend and of fsutil's copies, for the facts.
+ * What COPY and ADD do, row by row. The facts are those of BuildKit's own tests of its Dockerfile
+ * frontend and of fsutil's copies.
  */
 #include "copy_table.h"
 
@@ -548,6 +548,7 @@ const struct copy_row copy_error_rows[] = {
         .code = COB_NOT_FOUND,
         .error = "*: \"/nope\": not found"},
     {.name = "missing source of an image",
+        .other = ":",
         .copy = "COPY --from=other /nope /f",
         .code = COB_NOT_FOUND,
         .error = "failed to compute cache key: failed to calculate checksum of ref snapshot:*: "

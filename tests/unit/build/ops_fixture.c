@@ -10,6 +10,7 @@
 #include "check.h"
 #include "lang/dockerfile/dockerfile.h"
 #include "util/fs.h"
+#include "util/tree.h"
 
 bool ops_fixture_is_root;
 
@@ -78,6 +79,18 @@ void ops_fixture_done(struct ops_fixture *fixture)
     g_string_free(fixture->log, TRUE);
     g_string_free(fixture->ran, TRUE);
     check_scratch_free(fixture->scratch);
+}
+
+void ops_fixture_reset(struct ops_fixture *fixture)
+{
+    cob_autoclose int fd = open(fixture->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    CHECK_OK(cob_tree_remove(fd, "context"));
+    g_assert_cmpint(mkdirat(fd, "context", 0755), ==, 0);
+    g_hash_table_remove_all(fixture->records);
+    g_clear_pointer(&fixture->base, cob_snapshot_unref);
+    g_clear_pointer(&fixture->other, cob_snapshot_unref);
+    g_clear_pointer(&fixture->result, cob_snapshot_unref);
 }
 
 /* --- scripts --- */

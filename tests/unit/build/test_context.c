@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 #include "build/context/context.h"
 #include "check.h"
@@ -580,28 +579,6 @@ static void test_special_files(void)
         "a/pipe: not a regular file");
 }
 
-/* A file's xattrs count, also when the stat cache knows the file. */
-static void test_xattrs(void)
-{
-    g_autoptr(fixture) f = fixture_new();
-    struct cob_sha256 shas[4];
-
-    put(f, "a/x", "1");
-    cob_autoclose int fd = openat(f->fd, "a/x", O_RDONLY | O_CLOEXEC);
-    shas[0] = digest_now(f, "a", NULL);
-    if (fsetxattr(fd, "user.a", "b", 1, 0) < 0) {
-        g_test_skip("no xattrs can be set here");
-        return;
-    }
-    shas[1] = digest_now(f, "a", NULL);
-    g_assert_cmpint(fsetxattr(fd, "user.a", "c", 1, 0), ==, 0);
-    shas[2] = digest_now(f, "a", NULL);
-    shas[3] = digest_now(f, "a", NULL);
-    g_assert_false(is_equal(shas[0], shas[1]));
-    g_assert_false(is_equal(shas[1], shas[2]));
-    g_assert_true(is_equal(shas[2], shas[3]));
-}
-
 static void test_unreadable(void)
 {
     g_autoptr(fixture) f = fixture_new();
@@ -720,7 +697,6 @@ int main(int argc, char **argv)
     g_test_add_func("/context/open-and-check", test_open_and_check);
     g_test_add_func("/context/no-way-out", test_no_way_out);
     g_test_add_func("/context/special-files", test_special_files);
-    g_test_add_func("/context/xattrs", test_xattrs);
     g_test_add_func("/context/unreadable", test_unreadable);
     g_test_add_func("/context/cancel", test_cancel);
     g_test_add_func("/context/deep-tree", test_deep_tree);

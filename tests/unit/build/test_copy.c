@@ -33,24 +33,28 @@ static bool check_result(struct ops_fixture *f, const struct copy_row *row, stru
 
 static void run_rows(const struct copy_row *rows, size_t n)
 {
+    struct ops_fixture f;
+
     if (!ops_fixture_can_run())
         return;
+    ops_fixture_init(&f);
     for (size_t i = 0; i < n; i++) {
         const struct copy_row *row = &rows[i];
 
         if (row->needs_root && !ops_fixture_is_root)
             continue;
         g_autofree char *simple = g_strconcat("FROM base\n", row->copy, "\n", NULL);
-        struct ops_fixture f;
 
-        ops_fixture_init(&f);
+        ops_fixture_reset(&f);
         ops_fixture_layer(&f, &f.base, row->base ? row->base : ":");
-        ops_fixture_layer(&f, &f.other, row->other ? row->other : ":");
-        ops_fixture_context(&f, row->context ? row->context : ":");
+        if (row->other)
+            ops_fixture_layer(&f, &f.other, row->other);
+        if (row->context)
+            ops_fixture_context(&f, row->context);
         struct cob_error *err = ops_fixture_build(&f, row->dockerfile ? row->dockerfile : simple);
         check_row(check_result(&f, row, err), i, row->name);
-        ops_fixture_done(&f);
     }
+    ops_fixture_done(&f);
 }
 
 /* --- where things go --- */
