@@ -19,6 +19,7 @@ struct building {
     struct frontend frontend;
     struct uses uses;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
+    GHashTable *agents; /* of cob_engine_agents() */
     GPtrArray *outputs; /* struct cob_exporter_output, owned */
 };
 
@@ -57,15 +58,18 @@ static bool is_allowed(const struct cob_engine_request *request, const char *ent
     return request->allow && g_strv_contains(request->allow, entitlement);
 }
 
+/* Devices may be allowed: there are none, so that changes nothing. */
 static struct cob_error *check_entitlements(const struct cob_engine_request *request)
 {
-    static const char *const known[] = {"network.host", NULL};
     enum cob_executor_network network;
 
     for (const char *const *name = request->allow; name && *name; name++) {
-        if (!g_strv_contains(known, *name))
-            return cob_fail(
-                COB_UNIMPLEMENTED, "--allow %s: not supported; there is: %s", *name, known[0]);
+        if (strcmp(*name, "network.host") != 0 && strcmp(*name, "security.insecure") != 0 &&
+            strcmp(*name, "device") != 0 && !g_str_has_prefix(*name, "device="))
+            return cob_fail(COB_INVALID,
+                "--allow %s: unknown entitlement: there are network.host, security.insecure and "
+                "device",
+                *name);
     }
     COB_TRY(cob_engine_network(request->network, &network));
     if (network == COB_EXECUTOR_NETWORK_HOST && !is_allowed(request, "network.host"))
@@ -139,7 +143,9 @@ static struct cob_error *run_graph(
     struct building *building, const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     struct cob_engine *engine = building->engine;
-    struct client client = {.request = building->request, .ignore = building->frontend.ignore};
+    struct client client = {.request = building->request,
+        .ignore = building->frontend.ignore,
+        .agents = building->agents};
     const struct cob_ops_client side = cob_engine_client(&client);
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
@@ -148,8 +154,10 @@ static struct cob_error *run_graph(
         .observer = building->observer,
         .client = &side,
         .is_host_network_allowed = is_allowed(building->request, "network.host"),
+        .is_insecure_allowed = is_allowed(building->request, "security.insecure"),
         .build_name = name};
 
+    COB_TRY(cob_ops_check_graph(&config, graph));
     COB_TRY(cob_engine_executor(engine, &config.executor));
     COB_TRY(cob_engine_cachemounts(engine, &config.cachemounts));
     return solve_with_ops(building, &config, graph, result);
@@ -162,6 +170,7 @@ static struct cob_error *build(struct building *building, struct cob_engine_resu
     COB_TRY(check_names(building));
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
+    COB_TRY(cob_engine_agents(building->request, building->cancel, &building->agents));
     COB_TRY(cob_engine_frontend(building->engine, building->request, building->observer,
         building->cancel, &building->frontend));
     COB_TRY(cob_llb_graph_new(building->frontend.result.definition, &graph));
@@ -182,6 +191,7 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
     cob_engine_uses_done(&building.uses);
     cob_engine_frontend_done(&building.frontend);
     g_clear_pointer(&building.names, g_ptr_array_unref);
+    g_clear_pointer(&building.agents, g_hash_table_unref);
     g_clear_pointer(&building.outputs, g_ptr_array_unref);
     if (!err) {
         *ret_result = result;

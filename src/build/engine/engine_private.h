@@ -109,8 +109,14 @@ struct cob_solver_index cob_engine_index(struct uses *uses);
 struct client {
     const struct cob_engine_request *request;
     const struct cob_ignore *ignore;
+    GHashTable *agents; /* of cob_engine_agents() */
 };
 struct cob_ops_client cob_engine_client(struct client *client);
+
+/* The ssh agents that a request names. The last of an id counts.
+ * ret_agents: id -> struct cob_sshagent, owned; the caller unrefs it. */
+COB_RESULT struct cob_error *cob_engine_agents(
+    const struct cob_engine_request *request, struct cob_cancel *cancel, GHashTable **ret_agents);
 
 /* --- runimage.c --- */
 
