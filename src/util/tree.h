@@ -26,6 +26,9 @@ enum cob_tree_clone_flags {
  */
 COB_RESULT struct cob_error *cob_tree_clone(int src_fd, int dst_fd, unsigned flags);
 
+/* Give one open file or directory another one's owner, mode, times and xattrs, as above. */
+COB_RESULT struct cob_error *cob_tree_clone_metadata(int from_fd, int to_fd);
+
 /*
  * How much a tree holds, and a mark of what it is. The fingerprint is the sum, over all entries, of
  * a hash of: path in the tree, type and mode, owner, size, time of change, device number, target of

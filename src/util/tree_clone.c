@@ -63,7 +63,7 @@ static struct cob_error *copy_xattrs(int from_fd, int to_fd)
 
 /* Of an open file or directory. In this order, since a change of owner clears setuid bits and file
  * capabilities. */
-static struct cob_error *dress(int from_fd, int to_fd)
+struct cob_error *cob_tree_clone_metadata(int from_fd, int to_fd)
 {
     struct stat st;
 
@@ -108,7 +108,7 @@ static struct cob_error *copy_file(const struct place *place, const char *name, 
     if (to < 0)
         return cob_fail_errno(errno, "create");
     COB_TRY(cob_fs_copy_bytes(from, to, size));
-    return dress(from, to);
+    return cob_tree_clone_metadata(from, to);
 }
 
 static struct cob_error *copy_symlink(
@@ -227,7 +227,7 @@ static struct cob_error *dress_dir(const struct clone *clone, const char *path)
 
     COB_TRY(cob_open_beneath(clone->src_root, path, flags, 0, &from));
     COB_TRY(cob_open_beneath(clone->dst_root, path, flags, 0, &to));
-    return dress(from, to);
+    return cob_tree_clone_metadata(from, to);
 }
 
 static struct cob_error *clone_all(struct clone *clone)

@@ -59,17 +59,15 @@ expect_whole() {
     expect_exact ''
 }
 
-@test "a FIFO or socket as source, .dockerignore or Dockerfile never blocks, and is named" {
-    printf 'FROM scratch\nCOPY thing /\n' >Dockerfile
+@test "a FIFO or socket as source never blocks; as .dockerignore or Dockerfile it is named" {
+    printf 'FROM scratch\nADD thing /\n' >Dockerfile
     mkfifo thing
     run timeout 10 "$COB" build .
-    expect_status 1
-    expect_output thing
+    expect_status 0
     rm thing
     python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("thing")'
     run timeout 10 "$COB" build .
-    expect_status 1
-    expect_output thing
+    expect_status 0
     rm thing && echo 1 >thing
     mkfifo .dockerignore
     run timeout 10 "$COB" build .
@@ -85,13 +83,12 @@ expect_whole() {
     expect_output Dockerfile
 }
 
-@test "a device as source, .dockerignore or Dockerfile is refused" {
+@test "a device as source is not read, as .dockerignore or Dockerfile it is refused" {
     need_root
     mknod thing c 1 5 || skip_or_fail 'no devices can be made here'
-    printf 'FROM scratch\nCOPY thing /\n' >Dockerfile
+    printf 'FROM scratch\nADD thing /\n' >Dockerfile
     run timeout 10 "$COB" build .
-    expect_status 1
-    expect_output thing
+    expect_status 0
     rm thing && echo 1 >thing && mknod .dockerignore c 1 5
     run timeout 10 "$COB" build .
     expect_status 1

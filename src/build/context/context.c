@@ -9,7 +9,8 @@
 #include "util/fs.h"
 #include "util/limits.h"
 
-/* A source as a path from the root without ".", "..", "//"; "" is the root. The caller frees it.
+/* A source as a path from the root without ".", "..", "//"; "" is the root. What may stand for any
+ * number of directories ends it: all below is looked at. The caller frees it.
  * spec: what Go's path.Clean makes of it behind a slash. */
 static char *clean(const char *path)
 {
@@ -22,6 +23,9 @@ static char *clean(const char *path)
         else if (*parts[i] && strcmp(parts[i], ".") != 0)
             g_ptr_array_add(kept, parts[i]);
     }
+    for (unsigned i = 0; i < kept->len; i++)
+        if (strstr(g_ptr_array_index(kept, i), "**"))
+            g_ptr_array_set_size(kept, (int)i);
     g_ptr_array_add(kept, NULL);
     return g_strjoinv("/", (char **)kept->pdata);
 }
@@ -46,7 +50,7 @@ static struct cob_ignore *cover(const GPtrArray *paths)
     for (unsigned i = 0; i < paths->len; i++) {
         char *path = g_ptr_array_index(paths, i);
 
-        if (*path != '!' && !strstr(path, "**")) /* which mean something else there */
+        if (*path != '!') /* which means something else there */
             g_ptr_array_add(plain, path);
     }
     g_ptr_array_add(plain, NULL);
@@ -259,9 +263,7 @@ static GPtrArray *sort_names(const char *list, size_t len)
     return names;
 }
 
-static struct cob_error *each_xattr(int fd,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg)
+struct cob_error *cob_context_file_xattrs(int fd, cob_context_each_xattr each, void *arg)
 {
     ssize_t len = flistxattr(fd, NULL, 0);
 
@@ -289,18 +291,17 @@ static struct cob_error *each_xattr(int fd,
     return NULL;
 }
 
-struct cob_error *cob_context_xattrs(struct cob_context *context, size_t index,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg)
+struct cob_error *cob_context_xattrs(
+    struct cob_context *context, size_t index, cob_context_each_xattr each, void *arg)
 {
     mode_t mode = context_at(context, index)->mode;
     const char *path = context_path(context, index);
     cob_autoclose int fd = -1;
 
-    if (!context->is_image || (!S_ISREG(mode) && !S_ISDIR(mode)))
+    if (!S_ISREG(mode) && !S_ISDIR(mode))
         return NULL;
     COB_TRY(cob_wrap(cob_open_beneath(context->root_fd, *path ? path : ".",
                          O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, &fd),
         "%s", path));
-    return cob_wrap(each_xattr(fd, each, arg), "%s", path);
+    return cob_wrap(cob_context_file_xattrs(fd, each, arg), "%s", path);
 }

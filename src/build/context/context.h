@@ -98,9 +98,16 @@ struct cob_context_match {
 COB_RESULT struct cob_error *cob_context_select(
     struct cob_context *context, const char *pattern, unsigned flags, GArray **ret_matches);
 
-/* Decides, during a digest or a copy, whether an entry below a selected one takes part.
- * path: from the selected entry. */
-typedef bool (*cob_context_filter)(void *arg, const char *path, bool is_dir);
+/* What a filter says about an entry, for a digest or a copy. */
+enum cob_context_verdict {
+    COB_CONTEXT_LEAVE, /* it, and all below it */
+    COB_CONTEXT_TAKE,
+    COB_CONTEXT_PASS, /* a directory that takes part only if something below it does */
+};
+
+/* path: from the selected entry, below it. Asked in the order of the walk, not below what is left.
+ */
+typedef enum cob_context_verdict (*cob_context_filter)(void *arg, const char *path, bool is_dir);
 
 /*
  * The digest of an entry and, if it is a directory, of all below it: for each its path from the
@@ -109,8 +116,7 @@ typedef bool (*cob_context_filter)(void *arg, const char *path, bool is_dir);
  * directory.
  *
  * filter:  NULL: everything.
- * errors:  a file that cannot be read; a FIFO, socket or device, with its path, but in an image,
- *          where sockets are passed over; COB_CANCELLED.
+ * errors:  a file that cannot be read; COB_CANCELLED.
  */
 COB_RESULT struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha);
@@ -125,8 +131,13 @@ COB_RESULT struct cob_error *cob_context_open_file(
 COB_RESULT struct cob_error *cob_context_check_file(
     struct cob_context *context, size_t index, int fd);
 
-/* The xattrs that a copy keeps, of an entry of an image: "name\0value" pairs through a callback.
- * None for a build context. */
-COB_RESULT struct cob_error *cob_context_xattrs(struct cob_context *context, size_t index,
-    struct cob_error *(*each)(void *arg, const char *name, const void *value, size_t len),
-    void *arg);
+typedef struct cob_error *(*cob_context_each_xattr)(
+    void *arg, const char *name, const void *value, size_t len);
+
+/* The xattrs that a copy keeps, through a callback: user.* and security.capability, sorted. */
+COB_RESULT struct cob_error *cob_context_xattrs(
+    struct cob_context *context, size_t index, cob_context_each_xattr each, void *arg);
+
+/* The same, of a file that cob_context_open_file() opened. */
+COB_RESULT struct cob_error *cob_context_file_xattrs(
+    int fd, cob_context_each_xattr each, void *arg);

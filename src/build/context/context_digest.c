@@ -61,6 +61,45 @@ static struct cob_error *hash_fd(int fd, struct cob_cancel *cancel, struct cob_s
     return NULL;
 }
 
+static struct cob_error *add_xattr(void *arg, const char *name, const void *value, size_t len)
+{
+    struct cob_hasher *hasher = arg;
+
+    cob_hasher_update_text(hasher, name);
+    cob_hasher_update_number(hasher, len);
+    cob_hasher_update(hasher, value, len);
+    return NULL;
+}
+
+struct digest_with_xattrs {
+    struct cob_sha256 *sha;
+    struct cob_hasher *hasher; /* NULL: it has none */
+};
+
+static struct cob_error *fold_xattr(void *arg, const char *name, const void *value, size_t len)
+{
+    struct digest_with_xattrs *both = arg;
+
+    if (!both->hasher) {
+        both->hasher = cob_hasher_new();
+        cob_hasher_update(both->hasher, both->sha->bytes, sizeof(both->sha->bytes));
+    }
+    return add_xattr(both->hasher, name, value, len);
+}
+
+/* A file of the user's own has its xattrs in its digest, so that the stat cache knows them, too:
+ * who changes them changes the ctime. */
+static struct cob_error *fold_xattrs(int fd, struct cob_sha256 *sha)
+{
+    struct digest_with_xattrs both = {.sha = sha};
+    struct cob_error *err = cob_context_file_xattrs(fd, fold_xattr, &both);
+
+    if (both.hasher)
+        *sha = cob_hasher_finish(both.hasher);
+    cob_hasher_free(both.hasher);
+    return err;
+}
+
 /* The digest of what a regular file holds. */
 static struct cob_error *digest_file(struct cob_context *context, size_t index,
     struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
@@ -72,19 +111,11 @@ static struct cob_error *digest_file(struct cob_context *context, size_t index,
         return NULL;
     COB_TRY(cob_context_open_file(context, index, &fd));
     COB_TRY(cob_wrap(hash_fd(fd, cancel, &sha), "%s", context_path(context, index)));
+    if (!context->is_image)
+        COB_TRY(cob_wrap(fold_xattrs(fd, &sha), "%s", context_path(context, index)));
     COB_TRY(context_check(context, index, fd));
     keep_sha(context, index, &sha);
     *ret_sha = sha;
-    return NULL;
-}
-
-static struct cob_error *add_xattr(void *arg, const char *name, const void *value, size_t len)
-{
-    struct cob_hasher *hasher = arg;
-
-    cob_hasher_update_text(hasher, name);
-    cob_hasher_update_number(hasher, len);
-    cob_hasher_update(hasher, value, len);
     return NULL;
 }
 
@@ -106,51 +137,89 @@ static struct cob_error *add_entry(struct cob_context *context, size_t index, co
     cob_hasher_update(hasher, target, strlen(target));
     if (S_ISREG(entry.mode))
         cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
-    if (!context->is_image)
+    if (!context->is_image && !S_ISDIR(entry.mode))
         return NULL;
     struct cob_error *err = cob_context_xattrs(context, index, add_xattr, hasher);
     cob_hasher_update_text(hasher, NULL);
     return err;
 }
 
-/* Only files, directories and symlinks come from a user's directory; images have devices, too, and
- * sockets that are passed over. */
-static struct cob_error *check_kind(const struct cob_context *context, size_t index)
-{
-    mode_t mode = context_at(context, index)->mode;
-    const char *what = S_ISFIFO(mode)                   ? "a FIFO"
-                       : S_ISSOCK(mode)                 ? "a socket"
-                       : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                                        : NULL;
+/* A digest on its way. */
+struct digest {
+    struct cob_context *context;
+    size_t root;
+    cob_context_filter filter;
+    void *arg;
+    GArray *passed; /* size_t: directories around here that take part if something in them does */
+    struct cob_cancel *cancel;
+    struct cob_hasher *hasher;
+};
 
-    if (!what || context->is_image)
-        return NULL;
-    return cob_fail(COB_INVALID, "%s is %s, which cannot be copied; leave it out by .dockerignore",
-        context_path(context, index), what);
+static const char *path_from_root(const struct digest *digest, size_t index)
+{
+    size_t root_len = strlen(context_path(digest->context, digest->root));
+    const struct context_entry *entry = context_at(digest->context, index);
+
+    if (index == digest->root)
+        return S_ISDIR(entry->mode) ? "" : context_path(digest->context, index) + entry->name;
+    return context_path(digest->context, index) + root_len + (root_len > 0);
+}
+
+static struct cob_error *take(struct digest *digest, size_t index)
+{
+    struct cob_context *context = digest->context;
+
+    for (unsigned i = 0; i < digest->passed->len; i++) {
+        size_t dir = g_array_index(digest->passed, size_t, i);
+
+        if (index < context_at(context, dir)->end)
+            COB_TRY(add_entry(
+                context, dir, path_from_root(digest, dir), digest->cancel, digest->hasher));
+    }
+    g_array_set_size(digest->passed, 0);
+    return add_entry(context, index, path_from_root(digest, index), digest->cancel, digest->hasher);
+}
+
+/* Returns the next entry to look at. */
+static size_t pass_over(struct digest *digest, size_t index, enum cob_context_verdict verdict)
+{
+    if (verdict == COB_CONTEXT_LEAVE)
+        return context_at(digest->context, index)->end;
+    g_array_append_val(digest->passed, index);
+    return index + 1;
+}
+
+static struct cob_error *digest_all(struct digest *digest)
+{
+    const size_t end = context_at(digest->context, digest->root)->end;
+
+    for (size_t i = digest->root, n = 0; i < end; n++) {
+        bool is_dir = S_ISDIR(context_at(digest->context, i)->mode);
+        bool is_asked = digest->filter && i != digest->root;
+        enum cob_context_verdict verdict =
+            is_asked ? digest->filter(digest->arg, path_from_root(digest, i), is_dir)
+                     : COB_CONTEXT_TAKE;
+
+        if (n % 256 == 0)
+            COB_TRY(cob_cancel_check(digest->cancel));
+        if (verdict != COB_CONTEXT_TAKE) {
+            i = pass_over(digest, i, verdict);
+            continue;
+        }
+        COB_TRY(take(digest, i));
+        i++;
+    }
+    return NULL;
 }
 
 struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha)
 {
     g_autoptr(cob_hasher) hasher = cob_hasher_new();
-    const struct context_entry *root = context_at(context, index);
-    size_t root_len = strlen(context_path(context, index));
+    g_autoptr(GArray) passed = g_array_new(false, false, sizeof(size_t));
+    struct digest digest = {context, index, filter, arg, passed, cancel, hasher};
 
-    for (size_t i = index; i < root->end; i++) {
-        const struct context_entry *entry = context_at(context, i);
-        const char *path = context_path(context, i) + root_len + (root_len > 0);
-
-        if (i == index)
-            path = S_ISDIR(entry->mode) ? "" : context_path(context, i) + entry->name;
-        else if (filter && !filter(arg, path, S_ISDIR(entry->mode)))
-            continue;
-        if (i % 256 == 0)
-            COB_TRY(cob_cancel_check(cancel));
-        COB_TRY(check_kind(context, i));
-        if (S_ISSOCK(entry->mode))
-            continue;
-        COB_TRY(add_entry(context, i, path, cancel, hasher));
-    }
+    COB_TRY(digest_all(&digest));
     *ret_sha = cob_hasher_finish(hasher);
     return NULL;
 }

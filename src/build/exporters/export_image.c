@@ -171,33 +171,49 @@ static char *new_time(const struct cob_exporter_result *result, int64_t time_us)
     return time_text(time_us);
 }
 
-/* As many entries with a layer as there are layers: superfluous ones lose theirs from the oldest
- * on, missing ones are added. */
+/* As many entries with a layer as there are layers: superfluous ones lose theirs, missing ones are
+ * added. */
 static void fit_history(struct cob_oci_config *config, const GArray *layers)
 {
     guint n = 0;
 
     for (guint i = 0; i < config->history->len; i++) {
-        const struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
-
-        n += !entry->is_empty_layer;
-    }
-    for (guint i = 0; i < config->history->len && n > layers->len; i++) {
         struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
 
-        n -= !entry->is_empty_layer;
-        entry->is_empty_layer = true;
+        entry->is_empty_layer |= n >= layers->len;
+        n += !entry->is_empty_layer;
     }
     for (; n < layers->len; n++)
         cob_oci_config_add_history(config, NULL, NULL, "buildkit.exporter.image.v0");
 }
 
-/* Entries with a layer get its time; the others the time of the layer before them, or of the first
- * new one, when only entries of the base come before. */
+/* The first time behind an entry that has none: that of the first new layer. Without one, the last
+ * time there is; NULL: there is none. Borrowed. */
+static const char *first_new_time(const struct cob_oci_config *config)
+{
+    const char *time = NULL;
+    bool has_gap = false;
+
+    for (guint i = 0; i < config->history->len; i++) {
+        const struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
+
+        if (!entry->created)
+            has_gap = true;
+        else
+            time = entry->created;
+        if (entry->created && has_gap)
+            break;
+    }
+    return time;
+}
+
+/* Entries with a layer get its time; the others that of the first new layer, or of the new layer
+ * before them.
+ * spec: BuildKit exporter/containerimage/writer.go, normalizeLayersAndHistory. */
 static void date_history(
     const struct cob_exporter_result *result, struct cob_oci_config *config, const GArray *layers)
 {
-    const char *last = NULL;
+    bool has_gap = false;
     guint at = 0;
 
     for (guint i = 0; i < config->history->len; i++) {
@@ -209,16 +225,22 @@ static void date_history(
         if (!entry->created && layer)
             entry->created = new_time(result, layer->created_us);
     }
+    const char *time = first_new_time(config);
     for (guint i = 0; i < config->history->len; i++) {
         struct cob_oci_history *entry = g_ptr_array_index(config->history, i);
 
+        if (entry->created && has_gap)
+            time = entry->created;
+        has_gap |= !entry->created;
         if (!entry->created)
-            entry->created = g_strdup(last ? last : config->created);
-        last = entry->created;
+            entry->created = g_strdup(time ? time : config->created);
     }
-    if (last) {
+    if (config->history->len > 0) {
+        const struct cob_oci_history *last =
+            g_ptr_array_index(config->history, config->history->len - 1);
+
         g_free(config->created);
-        config->created = g_strdup(last);
+        config->created = g_strdup(last->created);
     }
 }
 

@@ -20,6 +20,14 @@
 /* So much of a file is copied between two looks at the wish to stop. */
 #define COPY_BYTES (UINT64_C(64) << 20)
 
+/* What was in the place of a directory of the target. */
+enum dir_origin {
+    DIR_NEW,      /* nothing */
+    DIR_COVERING, /* a file, or a whiteout: what the layers below have shows no more */
+    DIR_IN_LAYER,
+    DIR_BELOW, /* a directory of the layers below alone */
+};
+
 /* A directory of the target that the copy is inside of. */
 struct level {
     int fd;       /* in the layer */
@@ -27,6 +35,8 @@ struct level {
     size_t index; /* the entry it is a copy of */
     size_t end;   /* entries from here on are not below it */
     gsize len;    /* of its path */
+    enum dir_origin origin;
+    bool is_passed; /* only on the way to what is copied */
 };
 
 struct copier {
@@ -34,10 +44,9 @@ struct copier {
     const struct copy_rules *rules;
     size_t root;    /* the selected entry: filters see paths from it */
     GArray *levels; /* struct level; the first is the caller's */
-    GArray
-        *passed; /* size_t: directories below the top level that are left out themselves; made when
-                     * a "!" brings back something in them */
-    GString *path; /* of the level on top, in the root; "" is the root */
+    GArray *passed; /* size_t: directories below the top level that are made when something in them
+                     * is taken */
+    GString *path;  /* of the level on top, in the root; "" is the root */
     int root_fd;
 };
 
@@ -105,8 +114,8 @@ static struct attributes attributes_of(
     const struct timespec time = {time_ns / 1000000000, time_ns % 1000000000};
 
     return (struct attributes){
-        .uid = rules->has_owner ? rules->uid : entry->uid,
-        .gid = rules->has_owner ? rules->gid : entry->gid,
+        .uid = rules->owner.is_set ? rules->owner.uid : entry->uid,
+        .gid = rules->owner.is_set ? rules->owner.gid : entry->gid,
         .times = {time, time},
     };
 }
@@ -119,8 +128,9 @@ static struct cob_error *fail_owner(
 }
 
 /* Owner, mode, xattrs and times of an open file or directory; in this order, since a change of
- * owner clears setuid bits and file capabilities. */
-static struct cob_error *dress(struct copier *copier, size_t index, int fd)
+ * owner clears setuid bits and file capabilities.
+ * src_fd: the entry's file, open; -1: it is not. */
+static struct cob_error *dress(struct copier *copier, size_t index, int src_fd, int fd)
 {
     struct cob_context_entry entry = cob_context_get(copier->from, index);
     const struct attributes wanted = attributes_of(copier->rules, &entry);
@@ -132,7 +142,9 @@ static struct cob_error *dress(struct copier *copier, size_t index, int fd)
         return fail_owner(&entry, &wanted);
     if (fchmod(fd, mode) < 0)
         return cob_fail_errno(errno, "set the mode of %s", entry.path);
-    COB_TRY(cob_wrap(cob_context_xattrs(copier->from, index, set_xattr, &fd), "%s", entry.path));
+    struct cob_error *err = src_fd >= 0 ? cob_context_file_xattrs(src_fd, set_xattr, &fd)
+                                        : cob_context_xattrs(copier->from, index, set_xattr, &fd);
+    COB_TRY(cob_wrap(err, "%s", entry.path));
     if (futimens(fd, wanted.times) < 0)
         return cob_fail_errno(errno, "set the times of %s", entry.path);
     return NULL;
@@ -230,7 +242,7 @@ static struct cob_error *copy_new_file(struct copier *copier, size_t index, cons
     COB_TRY(create_file(copier, name, entry.path, &dst_fd));
     COB_TRY(cob_wrap(copy_bytes(copier, entry.size, src_fd, dst_fd), "%s", entry.path));
     COB_TRY(cob_context_check_file(copier->from, index, src_fd));
-    COB_TRY(dress(copier, index, dst_fd));
+    COB_TRY(dress(copier, index, src_fd, dst_fd));
     if (close(g_steal_fd(&dst_fd)) < 0)
         return cob_fail_errno(errno, "close %s", entry.path);
     return NULL;
@@ -285,10 +297,19 @@ static struct cob_error *copy_special(struct copier *copier, size_t index, const
     return NULL;
 }
 
-/* Make a directory of the target, where there is none.
- * ret_is_covering: what the layers below have in its place shows no more. */
+/* No layer can hold a socket: an empty file has its place.
+ * spec: fsutil copy/copy_nowindows.go, copyDevice. */
+static struct cob_error *copy_socket(struct copier *copier, size_t index, const char *name)
+{
+    cob_autoclose int fd = -1;
+
+    COB_TRY(create_file(copier, name, cob_context_get(copier->from, index).path, &fd));
+    return dress(copier, index, -1, fd);
+}
+
+/* Make a directory of the target, where there is none. */
 static struct cob_error *make_dir(
-    struct copier *copier, const char *name, const char *path, bool *ret_is_covering)
+    struct copier *copier, const char *name, const char *path, enum dir_origin *ret_origin)
 {
     struct level *level = top(copier);
     bool is_in_layer = false;
@@ -298,11 +319,15 @@ static struct cob_error *make_dir(
     if (type && !S_ISDIR(type) && !copier->rules->is_replacing)
         return cob_fail(COB_INVALID, "cannot copy %s: cannot copy to non-directory: %s/%s", path,
             copier->path->str, name);
-    *ret_is_covering = is_in_layer && !S_ISDIR(type); /* a file, or a whiteout */
-    if (*ret_is_covering && unlinkat(level->fd, name, 0) < 0)
+    bool is_covering = is_in_layer && !S_ISDIR(type);
+    if (is_covering && unlinkat(level->fd, name, 0) < 0)
         return cob_fail_errno(errno, "replace %s/%s", copier->path->str, name);
     if (mkdirat(level->fd, name, 0700) < 0 && errno != EEXIST)
         return cob_fail_errno(errno, "make directory %s", path);
+    *ret_origin = is_covering     ? DIR_COVERING
+                  : is_in_layer   ? DIR_IN_LAYER
+                  : S_ISDIR(type) ? DIR_BELOW
+                                  : DIR_NEW;
     return NULL;
 }
 
@@ -312,24 +337,47 @@ static struct cob_error *enter_dir(struct copier *copier, size_t index, const ch
     struct cob_context_entry entry = cob_context_get(copier->from, index);
     struct level *level = top(copier);
     cob_autoclose int fd = -1;
-    bool is_covering = false;
+    enum dir_origin origin = DIR_NEW;
 
-    COB_TRY(make_dir(copier, name, entry.path, &is_covering));
+    COB_TRY(make_dir(copier, name, entry.path, &origin));
     fd = openat(level->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return cob_fail_errno(errno, "open directory %s", entry.path);
-    if (is_covering && fsetxattr(fd, copier->rules->opaque_xattr, "y", 1, 0) < 0)
+    if (origin == DIR_COVERING && fsetxattr(fd, copier->rules->opaque_xattr, "y", 1, 0) < 0)
         return cob_fail_errno(errno, "set xattr %s", copier->rules->opaque_xattr);
     struct level next = {.fd = g_steal_fd(&fd),
         .lower_fd = -1,
         .index = index,
         .end = cob_context_end(copier->from, index),
-        .len = copier->path->len + 1 + strlen(name)};
-    if (level->lower_fd >= 0 && !is_covering)
+        .len = copier->path->len + 1 + strlen(name),
+        .origin = origin};
+    if (level->lower_fd >= 0 && origin != DIR_COVERING)
         next.lower_fd =
             openat(level->lower_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     g_string_append_printf(copier->path, "/%s", name);
     g_array_append_val(copier->levels, next);
+    return NULL;
+}
+
+/* A directory that was there, and is only on the way to what is copied, keeps all but its mode. The
+ * layer may have none yet: then it is one like that of the layers below.
+ * spec: fsutil copy/copy.go, copyDirectoryOnly. */
+static struct cob_error *dress_kept(struct copier *copier)
+{
+    const struct level *level = top(copier);
+    struct cob_context_entry entry = cob_context_get(copier->from, level->index);
+    cob_autoclose int lower_fd = -1;
+
+    if (level->origin == DIR_BELOW) {
+        lower_fd = openat(level->lower_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (lower_fd < 0)
+            return cob_fail_errno(errno, "open directory %s", copier->path->str);
+        COB_TRY(cob_wrap(
+            cob_tree_clone_metadata(lower_fd, level->fd), "directory %s", copier->path->str));
+        fremovexattr(level->fd, copier->rules->opaque_xattr); /* true of that layer alone */
+    }
+    if (fchmod(level->fd, entry.mode & 07777) < 0)
+        return cob_fail_errno(errno, "set the mode of %s", copier->path->str);
     return NULL;
 }
 
@@ -345,7 +393,11 @@ static void drop_level(struct copier *copier)
 
 static struct cob_error *leave_dir(struct copier *copier)
 {
-    struct cob_error *err = dress(copier, top(copier)->index, top(copier)->fd);
+    const struct level *level = top(copier);
+    bool is_kept =
+        level->is_passed && (level->origin == DIR_IN_LAYER || level->origin == DIR_BELOW);
+    struct cob_error *err =
+        is_kept ? dress_kept(copier) : dress(copier, level->index, -1, level->fd);
 
     drop_level(copier);
     return err;
@@ -366,8 +418,8 @@ static struct cob_error *copy_by_type(struct copier *copier, size_t index, const
     case S_IFCHR:
     case S_IFIFO:
         return copy_special(copier, index, name);
-    default: /* a socket of an image: no layer can hold it */
-        return NULL;
+    default:
+        return copy_socket(copier, index, name);
     }
 }
 
@@ -381,18 +433,20 @@ static const char *path_below_root(const struct copier *copier, size_t index)
     return cob_context_get(copier->from, index).path + skip + (skip > 0);
 }
 
-static bool is_wanted(const struct copier *copier, size_t index)
+static enum cob_context_verdict judge(const struct copier *copier, size_t index)
 {
-    return !copier->rules->filter || index == copier->root ||
-           !cob_ignore_matches(copier->rules->filter->excluded, path_below_root(copier, index));
+    bool is_dir = S_ISDIR(cob_context_get(copier->from, index).mode);
+
+    if (!copier->rules->filter || index == copier->root)
+        return COB_CONTEXT_TAKE;
+    return cob_ops_copy_filter(copier->rules->filter, path_below_root(copier, index), is_dir);
 }
 
-/* Go on behind an entry that is left out; into it, if something may be brought back from there.
+/* Go on behind an entry that is left; into it, if something in it may be taken.
  * Returns the last entry that is done with. */
-static size_t pass_over(struct copier *copier, size_t index)
+static size_t pass_over(struct copier *copier, size_t index, enum cob_context_verdict verdict)
 {
-    if (!S_ISDIR(cob_context_get(copier->from, index).mode) ||
-        !cob_ignore_may_return(copier->rules->filter->excluded, path_below_root(copier, index)))
+    if (verdict == COB_CONTEXT_LEAVE)
         return cob_context_end(copier->from, index) - 1;
     g_array_append_val(copier->passed, index);
     return index;
@@ -416,6 +470,7 @@ static struct cob_error *enter_passed(struct copier *copier)
         size_t index = g_array_index(copier->passed, size_t, i);
 
         COB_TRY(enter_dir(copier, index, cob_context_get(copier->from, index).name));
+        top(copier)->is_passed = true;
     }
     g_array_set_size(copier->passed, 0);
     return NULL;
@@ -446,8 +501,9 @@ static struct cob_error *walk(struct copier *copier, const char *first_name)
             COB_TRY(leave_dir(copier));
         forget_passed(copier, i);
         COB_TRY(cob_cancel_check(copier->rules->cancel));
-        if (!is_wanted(copier, i)) {
-            i = pass_over(copier, i);
+        enum cob_context_verdict verdict = judge(copier, i);
+        if (verdict != COB_CONTEXT_TAKE) {
+            i = pass_over(copier, i, verdict);
             continue;
         }
         COB_TRY(enter_passed(copier));

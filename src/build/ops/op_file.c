@@ -18,12 +18,24 @@
 #include "util/limits.h"
 #include "util/tree.h"
 
+#define MAX_LINKS 40 /* as the kernel has it */
+
 /* Where a file action works. */
 struct place {
     const struct op_run *run;
     struct cob_snapshot *base; /* NULL: scratch */
     struct cob_snapshot_draft *draft;
 };
+
+static void tell(void *arg, const char *text)
+{
+    const struct place *place = arg;
+    const struct cob_observer *observer = place->run->ops->config.observer;
+    const struct cob_event_warning event = {.vertex = place->run->vertex->digest, .text = text};
+
+    if (observer)
+        observer->warning(observer->arg, &event);
+}
 
 static struct cob_error *set_times(int dir_fd, const char *name, int64_t time_ns)
 {
@@ -40,25 +52,24 @@ struct dir_wish {
     const char *path;
     const Pb__ChownOpt *owner;
     int64_t time_ns;
-    int mode; /* -1: 0755 */
+    int mode; /* -1: 0755; of others only the permissions count, as in fsutil's MkdirAll() */
 };
 
 /* What a walk made of directories gets the action's owner, mode and time. */
 static struct cob_error *dress_made(int root_fd, GArray *made, const struct dir_wish *wish)
 {
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(wish->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(wish->owner, root_fd, &owner));
     for (guint i = 0; i < made->len; i++) {
         const struct cob_rootfs_made *row = &g_array_index(made, struct cob_rootfs_made, i);
         cob_autoclose int fd = -1;
 
         COB_TRY(cob_open_beneath(
             root_fd, *row->parent ? row->parent + 1 : ".", O_RDONLY | O_DIRECTORY, 0, &fd));
-        if (has_owner && fchownat(fd, row->name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+        if (owner.is_set && fchownat(fd, row->name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
             return cob_fail_errno(errno, "change the owner of %s/%s", row->parent, row->name);
-        if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 07777, 0) < 0)
+        if (wish->mode >= 0 && fchmodat(fd, row->name, (mode_t)wish->mode & 0777, 0) < 0)
             return cob_fail_errno(errno, "set the mode of %s/%s", row->parent, row->name);
         COB_TRY(set_times(fd, row->name, wish->time_ns));
     }
@@ -139,10 +150,9 @@ static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *acti
     cob_autoclose int dir_fd = -1;
     cob_autoclose int fd = -1;
     g_autofree char *name = NULL;
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &owner));
     COB_TRY(open_parent(root_fd, action->path, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
     if (unlinkat(dir_fd, name, 0) < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "replace %s", action->path);
@@ -150,7 +160,7 @@ static struct cob_error *do_mkfile(int root_fd, const Pb__FileActionMkFile *acti
     if (fd < 0)
         return cob_fail_errno(errno, "create %s", action->path);
     COB_TRY(cob_wrap(cob_fs_write_fd(fd, action->data.data, action->data.len), "%s", action->path));
-    if (fchown(fd, ids[0], ids[1]) < 0 || fchmod(fd, (mode_t)action->mode & 07777) < 0)
+    if (fchown(fd, owner.uid, owner.gid) < 0 || fchmod(fd, (mode_t)action->mode & 07777) < 0)
         return cob_fail_errno(errno, "set the mode of %s", action->path);
     return set_times(dir_fd, name, action->timestamp);
 }
@@ -159,14 +169,13 @@ static struct cob_error *do_symlink(int root_fd, const Pb__FileActionSymlink *ac
 {
     cob_autoclose int dir_fd = -1;
     g_autofree char *name = NULL;
-    uid_t ids[2] = {0, 0};
-    bool has_owner = false;
+    struct file_owner owner;
 
-    COB_TRY(cob_ops_owner(action->owner, root_fd, &has_owner, &ids[0], &ids[1]));
+    COB_TRY(cob_ops_owner(action->owner, root_fd, &owner));
     COB_TRY(open_parent(root_fd, action->newpath, COB_ROOTFS_MAKE_DIR, &dir_fd, &name));
     if (symlinkat(action->oldpath, dir_fd, name) < 0)
         return cob_fail_errno(errno, "make symlink %s", action->newpath);
-    if (has_owner && fchownat(dir_fd, name, ids[0], ids[1], AT_SYMLINK_NOFOLLOW) < 0)
+    if (owner.is_set && fchownat(dir_fd, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "change the owner of %s", action->newpath);
     return set_times(dir_fd, name, action->timestamp);
 }
@@ -201,9 +210,10 @@ static void copy_plan_done(struct copy_plan *plan)
     g_free(plan->name);
 }
 
-static bool ends_with_slash(const char *path)
+/* Only a directory may be called so. */
+static bool is_dir_name(const char *path)
 {
-    return *path && path[strlen(path) - 1] == '/';
+    return g_str_has_suffix(path, "/") || g_str_has_suffix(path, "/.");
 }
 
 /* What is at the destination? 0: nothing. */
@@ -235,6 +245,34 @@ static struct cob_error *copy_up(int path_fd, const char *path)
     return cob_fail_errno(errno, "bring %s into the new layer", path);
 }
 
+/* A symlink as the last part of a destination is followed, also to where nothing is yet.
+ * ret_path: the path without it; the caller's. */
+static struct cob_error *follow_dest(int root_fd, const char *dest, char **ret_path)
+{
+    g_autofree char *path = g_strdup(dest);
+
+    for (int n = 0;; n++) {
+        g_autofree char *dir = NULL, *name = NULL, *real = NULL;
+        cob_autoclose int fd = -1;
+        char target[COB_LIMIT_PATH_BYTES];
+
+        split_path(path, &dir, &name);
+        const struct cob_rootfs_walk walk = {
+            .root_fd = root_fd, .path = dir, .wish = COB_ROOTFS_FIND};
+        g_autoptr(cob_error) gone = cob_rootfs_walk(&walk, &fd, &real);
+        ssize_t len = gone || !*name ? -1 : readlinkat(fd, name, target, sizeof(target) - 1);
+        if (len < 0)
+            break;
+        if (n >= MAX_LINKS)
+            return cob_fail(COB_INVALID, "too many levels of symlinks");
+        target[len] = '\0';
+        g_free(path);
+        path = *target == '/' ? g_strdup(target) : g_strconcat(real, "/", target, NULL);
+    }
+    *ret_path = g_steal_pointer(&path);
+    return NULL;
+}
+
 /* spec: fsutil copy/copy.go, prepareTargetDir: a file goes into a directory that is there, and so
  * does a directory when not only its contents are wanted. */
 static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy_plan *plan)
@@ -243,20 +281,21 @@ static struct cob_error *plan_copy(int root_fd, bool takes_contents, struct copy
     struct dir_wish wish = {
         copy->dest, copy->owner, copy->timestamp, *copy->modestr ? -1 : copy->mode};
     const mode_t type = type_of_dest(root_fd, copy->dest);
+    g_autofree char *path = NULL;
     g_autofree char *dir = NULL;
     g_autofree char *name = NULL;
     cob_autoclose int fd = -1;
 
     if (takes_contents && type && !S_ISDIR(type))
         return cob_fail(COB_INVALID, "cannot copy to non-directory: %s", copy->dest);
-    plan->is_dir = takes_contents || ends_with_slash(copy->dest) || S_ISDIR(type);
-    split_path(copy->dest, &dir, &name);
+    plan->is_dir = takes_contents || is_dir_name(copy->dest) || S_ISDIR(type);
+    COB_TRY(cob_wrap(follow_dest(root_fd, copy->dest, &path), "%s", copy->dest));
+    split_path(path, &dir, &name);
     if (!plan->is_dir && (!*name || is_dots(name)))
         return cob_fail(COB_INVALID, "%s is not the name of a file", copy->dest);
     if (!plan->is_dir)
         wish.path = dir;
-    COB_TRY(cob_ops_owner(
-        copy->owner, root_fd, &plan->rules.has_owner, &plan->rules.uid, &plan->rules.gid));
+    COB_TRY(cob_ops_owner(copy->owner, root_fd, &plan->rules.owner));
     COB_TRY(cob_wrap(make_dir(root_fd, &wish, &fd, &plan->dir), "%s", copy->dest));
     COB_TRY(copy_up(fd, plan->dir));
     if (!plan->is_dir)
@@ -298,37 +337,29 @@ static struct cob_error *open_target(
     return NULL;
 }
 
-static void tell_left_out(void *arg, const char *text)
-{
-    const struct place *place = arg;
-    const struct cob_observer *observer = place->run->ops->config.observer;
-    const struct cob_event_warning event = {.vertex = place->run->vertex->digest, .text = text};
-
-    if (observer)
-        observer->warning(observer->arg, &event);
-}
-
+/* An archive goes into its destination as a directory, whose mode --chmod does not concern.
+ * spec: BuildKit solver/llbsolver/file/unpack.go. */
 static struct cob_error *unpack_archive(
-    const struct place *place, const struct copy_plan *plan, int archive_fd)
+    const struct place *place, const Pb__FileActionCopy *copy, int archive_fd)
 {
+    const struct dir_wish wish = {copy->dest, copy->owner, copy->timestamp, -1};
     cob_autoclose int root_fd = -1;
-    cob_autoclose int dir_fd = -1;
-    g_autofree char *path =
-        plan->is_dir ? g_strdup(plan->dir) : g_strconcat(plan->dir, "/", plan->name, NULL);
-    const struct dir_wish wish = {path, plan->copy->owner, plan->copy->timestamp, -1};
-    g_autofree char *real = NULL;
     cob_autoclose int path_fd = -1;
+    cob_autoclose int dir_fd = -1;
+    g_autofree char *real = NULL;
+    struct file_owner owner;
 
     COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    COB_TRY(cob_ops_owner(copy->owner, root_fd, &owner));
     COB_TRY(make_dir(root_fd, &wish, &path_fd, &real));
     COB_TRY(cob_open_beneath(path_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_layer_unpack_request request = {.dir_fd = dir_fd,
         .is_archive = true,
-        .has_owner = plan->rules.has_owner,
-        .uid = plan->rules.uid,
-        .gid = plan->rules.gid,
+        .has_owner = owner.is_set,
+        .uid = owner.uid,
+        .gid = owner.gid,
         .cancel = place->run->cancel,
-        .on_warning = tell_left_out,
+        .on_warning = tell,
         .warning_arg = (void *)(uintptr_t)place};
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
     COB_TRY(cob_layer_unpack_write_fd(unpack, archive_fd));
@@ -336,21 +367,19 @@ static struct cob_error *unpack_archive(
 }
 
 /* ADD unpacks what is an archive.  ret_is_done: it was one. */
-static struct cob_error *try_unpack(const struct place *place, const struct copy_plan *plan,
+static struct cob_error *try_unpack(const struct place *place, const Pb__FileActionCopy *copy,
     struct cob_context *from, size_t index, bool *ret_is_done)
 {
     cob_autoclose int fd = -1;
 
     *ret_is_done = false;
-    if (!plan->copy->attemptunpackdockercompatibility ||
-        !S_ISREG(cob_context_get(from, index).mode))
+    if (!copy->attemptunpackdockercompatibility || !S_ISREG(cob_context_get(from, index).mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(
-        cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", cob_context_get(from, index).path));
+    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
     if (!*ret_is_done)
         return NULL;
-    COB_TRY(cob_wrap(unpack_archive(place, plan, fd), "%s", cob_context_get(from, index).path));
+    COB_TRY(cob_wrap(unpack_archive(place, copy, fd), "%s", cob_context_get(from, index).path));
     return cob_context_check_file(from, index, fd);
 }
 
@@ -360,11 +389,7 @@ static struct cob_error *copy_as_planned(const struct place *place, const struct
 {
     cob_autoclose int fd = -1;
     cob_autoclose int lower_fd = -1;
-    bool is_done = false;
 
-    COB_TRY(try_unpack(place, plan, from, index, &is_done));
-    if (is_done)
-        return NULL;
     COB_TRY(open_target(place, plan->dir, &fd, &lower_fd));
     const struct copy_target target = {.fd = fd,
         .lower_fd = lower_fd,
@@ -381,6 +406,11 @@ static struct cob_error *copy_one(const struct place *place, const struct copy_p
     bool takes_contents = S_ISDIR(entry.mode) && (wish->copy->dircopycontents || !*entry.path);
     const char *name = takes_contents ? NULL : cob_context_get(from, match->named).name;
     struct copy_plan plan = *wish;
+    bool is_done = false;
+
+    COB_TRY(try_unpack(place, wish->copy, from, match->index, &is_done));
+    if (is_done)
+        return NULL;
     struct cob_error *err = plan_in_mount(place, takes_contents, &plan);
 
     if (!err)
@@ -404,13 +434,15 @@ static struct cob_error *copy_all(
             .mode_text = *copy->modestr ? copy->modestr : NULL,
             .time_ns = copy->timestamp,
             .is_replacing = copy->alwaysreplaceexistingdestpaths,
-            .filter = filter.excluded ? &filter : NULL,
+            .filter = filter.excluded || filter.included ? &filter : NULL,
             .cancel = place->run->cancel,
             .links = links,
             .opaque_xattr = cob_snapshot_opaque_xattr(place->run->ops->config.store)}};
     for (guint i = 0; i < matches->len && !err; i++)
         err = copy_one(
             place, &wish, tree->context, &g_array_index(matches, struct cob_context_match, i));
+    if (!err)
+        err = cob_ops_copy_filter_check(&filter, copy);
     cob_ops_copy_filter_done(&filter);
     return err;
 }
@@ -467,6 +499,39 @@ static struct cob_error *check_chain(const struct op_run *run)
     return NULL;
 }
 
+static const Pb__ChownOpt *owner_of(const Pb__FileAction *action)
+{
+    switch (action->action_case) {
+    case PB__FILE_ACTION__ACTION_MKDIR:
+        return action->mkdir->owner;
+    case PB__FILE_ACTION__ACTION_MKFILE:
+        return action->mkfile->owner;
+    case PB__FILE_ACTION__ACTION_SYMLINK:
+        return action->symlink->owner;
+    case PB__FILE_ACTION__ACTION_COPY:
+        return action->copy->owner;
+    case PB__FILE_ACTION__ACTION_RM:
+    case PB__FILE_ACTION__ACTION__NOT_SET:
+    case _PB__FILE_ACTION__ACTION__CASE_IS_INT_SIZE:
+        break;
+    }
+    return NULL;
+}
+
+static struct cob_error *check_owner(const struct place *place, const Pb__ChownOpt *owner)
+{
+    g_autofree char *warning = NULL;
+    cob_autoclose int root_fd = -1;
+
+    if (!cob_ops_owner_has_name(owner))
+        return NULL;
+    COB_TRY(cob_snapshot_draft_mount(place->draft, &root_fd));
+    COB_TRY(cob_ops_owner_check(owner, root_fd, &warning));
+    if (warning)
+        tell((void *)(uintptr_t)place, warning);
+    return NULL;
+}
+
 struct cob_error *cob_ops_run_file(const struct op_run *run, struct cob_solver_result **ret_result)
 {
     const Pb__FileOp *file = run->vertex->op->file;
@@ -481,6 +546,7 @@ struct cob_error *cob_ops_run_file(const struct op_run *run, struct cob_solver_r
         const Pb__FileAction *action = file->actions[i];
 
         COB_TRY(cob_cancel_check(run->cancel));
+        COB_TRY(check_owner(&place, owner_of(action)));
         if (action->action_case == PB__FILE_ACTION__ACTION_COPY)
             COB_TRY(do_copy(&place, action->copy, action->secondaryinput));
         else

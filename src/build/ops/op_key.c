@@ -175,32 +175,62 @@ void cob_ops_tree_done(struct op_tree *tree)
     *tree = (struct op_tree){0};
 }
 
+static struct cob_error *read_patterns(
+    char *const *patterns, size_t n, struct cob_ignore **ret_ignore)
+{
+    g_autofree const char **list = g_new0(const char *, n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        list[i] = patterns[i];
+    return n > 0 ? cob_ignore_new(list, ret_ignore) : NULL;
+}
+
 struct cob_error *cob_ops_copy_filter_init(
     const Pb__FileActionCopy *copy, struct copy_filter *ret_filter)
 {
-    *ret_filter = (struct copy_filter){0};
-    if (copy->n_include_patterns > 0)
-        return cob_fail(COB_UNIMPLEMENTED, "--parents is not supported yet");
-    if (copy->n_exclude_patterns == 0)
-        return NULL;
-    g_autofree const char **patterns = g_new0(const char *, copy->n_exclude_patterns + 1);
-    for (size_t i = 0; i < copy->n_exclude_patterns; i++)
-        patterns[i] = copy->exclude_patterns[i];
-    return cob_ignore_new(patterns, &ret_filter->excluded);
+    struct copy_filter filter = {0};
+    struct cob_error *err =
+        read_patterns(copy->include_patterns, copy->n_include_patterns, &filter.included);
+
+    if (!err)
+        err = read_patterns(copy->exclude_patterns, copy->n_exclude_patterns, &filter.excluded);
+    if (err)
+        cob_ops_copy_filter_done(&filter);
+    *ret_filter = filter;
+    return err;
 }
 
 void cob_ops_copy_filter_done(struct copy_filter *filter)
 {
+    g_clear_pointer(&filter->included, cob_ignore_free);
     g_clear_pointer(&filter->excluded, cob_ignore_free);
 }
 
-static bool copy_filter(void *data, const char *path, bool is_dir)
+enum cob_context_verdict cob_ops_copy_filter(void *data, const char *path, bool is_dir)
 {
-    const struct copy_filter *filter = data;
+    struct copy_filter *filter = data;
+    bool is_in = !filter->included || cob_ignore_matches(filter->included, path);
+    bool is_out = filter->excluded && cob_ignore_matches(filter->excluded, path);
 
-    /* a directory that is left out, but for something in it, is made like the source's */
-    return !filter->excluded || !cob_ignore_matches(filter->excluded, path) ||
-           (is_dir && cob_ignore_may_return(filter->excluded, path));
+    filter->n_taken += is_in && !is_out;
+    if (is_in && !is_out)
+        return COB_CONTEXT_TAKE;
+    if (!is_dir || (is_out && !cob_ignore_may_return(filter->excluded, path)))
+        return COB_CONTEXT_LEAVE;
+    return COB_CONTEXT_PASS;
+}
+
+static struct cob_error *fail_not_found(const char *path)
+{
+    return cob_fail(COB_NOT_FOUND, "\"%s\": not found", path);
+}
+
+struct cob_error *cob_ops_copy_filter_check(
+    const struct copy_filter *filter, const Pb__FileActionCopy *copy)
+{
+    if (copy->n_required_paths == 0 || filter->n_taken > 0)
+        return NULL;
+    return fail_not_found(copy->required_paths[0]);
 }
 
 /* What a path names in a tree; nothing in an empty one. */
@@ -223,7 +253,7 @@ struct cob_error *cob_ops_copy_sources(
 
     COB_TRY(select_in(tree, copy->src, flags, &matches));
     if (matches->len == 0 && !(is_wildcard && copy->allowemptywildcard))
-        return cob_fail(COB_NOT_FOUND, "\"%s\": not found", copy->src);
+        return fail_not_found(copy->n_required_paths > 0 ? copy->required_paths[0] : copy->src);
     *ret_matches = g_steal_pointer(&matches);
     return NULL;
 }
@@ -237,8 +267,9 @@ static struct cob_error *add_match(struct op_tree *tree, const struct cob_contex
 
     if (match->named != match->index)
         cob_hasher_update_text(hasher, named.name);
-    COB_TRY(cob_context_digest(
-        tree->context, match->index, filter->excluded ? copy_filter : NULL, filter, cancel, &sha));
+    bool is_filtered = filter->included || filter->excluded;
+    COB_TRY(cob_context_digest(tree->context, match->index,
+        is_filtered ? cob_ops_copy_filter : NULL, filter, cancel, &sha));
     cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
     return NULL;
 }
@@ -256,6 +287,8 @@ static struct cob_error *add_copy(struct op_tree *tree, const Pb__FileActionCopy
     for (guint i = 0; i < matches->len && !err; i++)
         err = add_match(
             tree, &g_array_index(matches, struct cob_context_match, i), &filter, cancel, hasher);
+    if (!err)
+        err = cob_ops_copy_filter_check(&filter, copy);
     cob_ops_copy_filter_done(&filter);
     return err;
 }
@@ -268,7 +301,7 @@ static struct cob_error *add_selector(struct op_tree *tree, const char *selector
 
     COB_TRY(select_in(tree, selector, COB_CONTEXT_FOLLOW_LINKS, &matches));
     if (matches->len == 0 && (tree->context || strcmp(selector, "/") != 0))
-        return cob_fail(COB_NOT_FOUND, "\"%s\": not found", selector);
+        return fail_not_found(selector);
     if (matches->len == 0)
         return NULL;
     COB_TRY(cob_context_digest(tree->context,
@@ -282,10 +315,19 @@ static const char *selector_of(const Pb__Mount *mount)
     return *mount->selector ? mount->selector : "/";
 }
 
+/* What --parents takes is found by a pattern below the source. */
+static void add_paths(GPtrArray *paths, const Pb__FileActionCopy *copy)
+{
+    if (copy->n_include_patterns == 0)
+        g_ptr_array_add(paths, g_strdup(copy->src));
+    for (size_t i = 0; i < copy->n_include_patterns; i++)
+        g_ptr_array_add(paths, g_strconcat(copy->src, "/", copy->include_patterns[i], NULL));
+}
+
 /* All paths that a vertex takes from one of its inputs, so that no more is walked. */
 static GPtrArray *paths_of(const struct cob_llb_vertex *vertex, size_t input)
 {
-    GPtrArray *paths = g_ptr_array_new();
+    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
     const Pb__Op *op = vertex->op;
 
     for (size_t i = 0; op->op_case == PB__OP__OP_FILE && i < op->file->n_actions; i++) {
@@ -293,13 +335,13 @@ static GPtrArray *paths_of(const struct cob_llb_vertex *vertex, size_t input)
 
         if (action->action_case == PB__FILE_ACTION__ACTION_COPY &&
             action->secondaryinput == (int64_t)input)
-            g_ptr_array_add(paths, action->copy->src);
+            add_paths(paths, action->copy);
     }
     for (size_t i = 0; op->op_case == PB__OP__OP_EXEC && i < op->exec->n_mounts; i++) {
         const Pb__Mount *mount = op->exec->mounts[i];
 
         if (mount->input == (int64_t)input)
-            g_ptr_array_add(paths, (void *)(uintptr_t)selector_of(mount));
+            g_ptr_array_add(paths, g_strdup(selector_of(mount)));
     }
     g_ptr_array_add(paths, NULL);
     return paths;

@@ -100,12 +100,22 @@ void cob_ops_tree_done(struct op_tree *tree);
 COB_RESULT struct cob_error *cob_ops_copy_sources(
     struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_matches);
 
-/* --exclude of a copy, for a digest or a walk. */
+/* --parents and --exclude of a copy, for a digest or a walk. */
 struct copy_filter {
+    struct cob_ignore *included; /* NULL: everything is */
     struct cob_ignore *excluded; /* NULL: nothing is */
+    uint64_t n_taken;            /* of those that were asked about */
 };
 COB_RESULT struct cob_error *cob_ops_copy_filter_init(
     const Pb__FileActionCopy *copy, struct copy_filter *ret_filter);
+
+/* A cob_context_filter; filter: struct copy_filter. */
+enum cob_context_verdict cob_ops_copy_filter(void *filter, const char *path, bool is_dir);
+
+/* Afterwards: was there what the copy needs?
+ * errors: as cob_ops_copy_sources(). */
+COB_RESULT struct cob_error *cob_ops_copy_filter_check(
+    const struct copy_filter *filter, const Pb__FileActionCopy *copy);
 void cob_ops_copy_filter_done(struct copy_filter *filter);
 
 /* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */
@@ -161,15 +171,20 @@ COB_RESULT struct cob_error *cob_ops_cache_acquire(
 
 /* --- copy_tree.c --- */
 
-/* What a copy makes of the files it finds. */
-struct copy_rules {
-    bool has_owner; /* else the source's */
+/* Who a file action gives its files to. */
+struct file_owner {
+    bool is_set;
     uid_t uid;
     gid_t gid;
-    int mode;              /* -1: the source's */
-    const char *mode_text; /* symbolic; NULL: `mode` */
-    int64_t time_ns;       /* -1: the source's */
-    bool is_replacing;     /* what is there and of another type */
+};
+
+/* What a copy makes of the files it finds. */
+struct copy_rules {
+    struct file_owner owner; /* not set: the source's */
+    int mode;                /* -1: the source's */
+    const char *mode_text;   /* symbolic; NULL: `mode` */
+    int64_t time_ns;         /* -1: the source's */
+    bool is_replacing;       /* what is there and of another type */
     struct copy_filter *filter;
     struct cob_cancel *cancel;
     GHashTable *links; /* cob_ops_copy_links_new(); hard links among all copies with it are kept */
@@ -199,6 +214,14 @@ COB_RESULT struct cob_error *cob_ops_copy_entry(struct cob_context *from, size_t
 COB_RESULT struct cob_error *cob_ops_mode_apply(
     const char *text, mode_t mode, bool is_dir, mode_t *ret_mode);
 
-/* --chown, by the image's own users.  ret_is_set: false without an owner. */
+/* --chown, by the image's own users: a name that is not there is root.
+ * errors: COB_INVALID for a name without a base image; COB_PRECONDITION: this user namespace has
+ *         no such id. */
 COB_RESULT struct cob_error *cob_ops_owner(
-    const Pb__ChownOpt *owner, int root_fd, bool *ret_is_set, uid_t *ret_uid, gid_t *ret_gid);
+    const Pb__ChownOpt *owner, int root_fd, struct file_owner *ret_owner);
+
+/* What to say of names that are not there; NULL: nothing. For an owner with names.
+ * ret_warning: the caller's. */
+COB_RESULT struct cob_error *cob_ops_owner_check(
+    const Pb__ChownOpt *owner, int root_fd, char **ret_warning);
+bool cob_ops_owner_has_name(const Pb__ChownOpt *owner);

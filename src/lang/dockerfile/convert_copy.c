@@ -77,6 +77,8 @@ static struct cob_error *read_mode(struct copy_job *copy)
         copy->mode = (int)mode;
     else if (is_symbolic_mode(copy->chmod))
         copy->has_mode_text = true;
+    else if (!g_ascii_isdigit(*copy->chmod))
+        return cob_fail(COB_INVALID, "invalid chmod parameter: '%s': invalid syntax", copy->chmod);
     else
         return cob_fail(COB_INVALID,
             "invalid chmod parameter: '%s'. it should be octal string and between 0 and 07777",

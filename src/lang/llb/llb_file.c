@@ -36,7 +36,7 @@ static Pb__ChownOpt *new_owner(const char *owner, int64_t base)
 
     pb__chown_opt__init(chown);
     chown->user = new_user(parts[0], base);
-    if (parts[1])
+    if (parts[1] && *parts[1])
         chown->group = new_user(parts[1], base);
     return chown;
 }

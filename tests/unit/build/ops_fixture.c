@@ -10,6 +10,7 @@
 #include "check.h"
 #include "lang/dockerfile/dockerfile.h"
 #include "util/fs.h"
+#include "util/tree.h"
 
 bool ops_fixture_is_root;
 
@@ -78,6 +79,18 @@ void ops_fixture_done(struct ops_fixture *fixture)
     g_string_free(fixture->log, TRUE);
     g_string_free(fixture->ran, TRUE);
     check_scratch_free(fixture->scratch);
+}
+
+void ops_fixture_reset(struct ops_fixture *fixture)
+{
+    cob_autoclose int fd = open(fixture->scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    CHECK_OK(cob_tree_remove(fd, "context"));
+    g_assert_cmpint(mkdirat(fd, "context", 0755), ==, 0);
+    g_hash_table_remove_all(fixture->records);
+    g_clear_pointer(&fixture->base, cob_snapshot_unref);
+    g_clear_pointer(&fixture->other, cob_snapshot_unref);
+    g_clear_pointer(&fixture->result, cob_snapshot_unref);
 }
 
 /* --- scripts --- */
@@ -301,6 +314,15 @@ static void on_status(void *arg, const struct cob_event_status *event)
     (void)event;
 }
 
+static void on_warning(void *arg, const struct cob_event_warning *event)
+{
+    struct ops_fixture *fixture = arg;
+
+    g_mutex_lock(&fixture->lock);
+    g_string_append_printf(fixture->log, "%s\n", event->text);
+    g_mutex_unlock(&fixture->lock);
+}
+
 static void on_log(void *arg, const struct cob_event_log *event)
 {
     struct ops_fixture *fixture = arg;
@@ -361,8 +383,11 @@ static struct cob_error *open_executor(struct ops_fixture *fixture)
 
 struct cob_error *ops_fixture_build(struct ops_fixture *fixture, const char *dockerfile)
 {
-    const struct cob_observer observer = {
-        .arg = fixture, .vertex = on_vertex, .status = on_status, .log = on_log};
+    const struct cob_observer observer = {.arg = fixture,
+        .vertex = on_vertex,
+        .status = on_status,
+        .log = on_log,
+        .warning = on_warning};
     const struct cob_ops_client client = {
         .arg = fixture, .open_local = open_local, .get_secret = get_secret};
     g_autoptr(cob_llb_graph) graph = NULL;

@@ -30,6 +30,9 @@ struct ops_fixture {
 void ops_fixture_init(struct ops_fixture *fixture);
 void ops_fixture_done(struct ops_fixture *fixture);
 
+/* As after ops_fixture_init(), but for what lies in the store. */
+void ops_fixture_reset(struct ops_fixture *fixture);
+
 /* This process may make mounts: it has its own mount namespace now. Else the test is skipped. */
 bool ops_fixture_can_run(void);
 /* After that: it is the system's root, who can make devices. */

@@ -5,22 +5,10 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "copy_table.h"
 #include "ops_fixture.h"
 
-/* A row: scripts that make things, the instructions behind "FROM base", a script that looks at the
- * result and what it prints; or an error. */
-struct row {
-    const char *name;
-    const char *base, *other, *context; /* NULL: nothing */
-    const char *dockerfile;             /* NULL: `copy` behind "FROM base" */
-    const char *copy;
-    const char *look, *want;
-    enum cob_code code; /* 0: it succeeds */
-    const char *error;
-    bool needs_root;
-};
-
-static bool check_result(struct ops_fixture *f, const struct row *row, struct cob_error *err)
+static bool check_result(struct ops_fixture *f, const struct copy_row *row, struct cob_error *err)
 {
     g_autoptr(cob_error) owned = err;
     g_autofree char *text = err ? cob_error_message(err) : g_strdup("none");
@@ -43,472 +31,79 @@ static bool check_result(struct ops_fixture *f, const struct row *row, struct co
     return strcmp(got, row->want) == 0;
 }
 
-static void run_rows(const struct row *rows, size_t n)
+static void run_rows(const struct copy_row *rows, size_t n)
 {
+    struct ops_fixture f;
+
     if (!ops_fixture_can_run())
         return;
+    ops_fixture_init(&f);
     for (size_t i = 0; i < n; i++) {
-        const struct row *row = &rows[i];
+        const struct copy_row *row = &rows[i];
 
         if (row->needs_root && !ops_fixture_is_root)
             continue;
         g_autofree char *simple = g_strconcat("FROM base\n", row->copy, "\n", NULL);
-        struct ops_fixture f;
 
-        ops_fixture_init(&f);
+        ops_fixture_reset(&f);
         ops_fixture_layer(&f, &f.base, row->base ? row->base : ":");
-        ops_fixture_layer(&f, &f.other, row->other ? row->other : ":");
-        ops_fixture_context(&f, row->context ? row->context : ":");
+        if (row->other)
+            ops_fixture_layer(&f, &f.other, row->other);
+        if (row->context)
+            ops_fixture_context(&f, row->context);
         struct cob_error *err = ops_fixture_build(&f, row->dockerfile ? row->dockerfile : simple);
         check_row(check_result(&f, row, err), i, row->name);
-        ops_fixture_done(&f);
     }
+    ops_fixture_done(&f);
 }
-
-#define LIST "find . -mindepth 1 | sort | tr '\\n' ' '"
-#define TREE "mkdir -p d/sub; echo a >a; echo b >b; echo x >d/x; echo y >d/sub/y"
 
 /* --- where things go --- */
 
-static const struct row place_rows[] = {
-    {.name = "file to a new name",
-        .context = TREE,
-        .copy = "COPY a /f",
-        .look = LIST,
-        .want = "./f"},
-    {.name = "file to a new directory",
-        .context = TREE,
-        .copy = "COPY a /n/m/",
-        .look = LIST,
-        .want = "./n ./n/m ./n/m/a"},
-    {.name = "file into a directory that is there",
-        .base = "mkdir n",
-        .context = TREE,
-        .copy = "COPY a /n",
-        .look = LIST,
-        .want = "./n ./n/a"},
-    {.name = "file to a new name below new directories",
-        .context = TREE,
-        .copy = "COPY a /n/m/f",
-        .look = LIST,
-        .want = "./n ./n/m ./n/m/f"},
-    {.name = "contents of a directory into a new one",
-        .context = TREE,
-        .copy = "COPY d /n",
-        .look = LIST,
-        .want = "./n ./n/sub ./n/sub/y ./n/x"},
-    {.name = "contents of a directory into one that is there",
-        .base = "mkdir -p n/sub; >n/old",
-        .context = TREE,
-        .copy = "COPY d n/",
-        .look = LIST,
-        .want = "./n ./n/old ./n/sub ./n/sub/y ./n/x"},
-    {.name = "all of the context",
-        .context = TREE,
-        .copy = "COPY . .",
-        .look = LIST,
-        .want = "./a ./b ./d ./d/sub ./d/sub/y ./d/x"},
-    {.name = "several sources",
-        .context = TREE,
-        .copy = "COPY a d b /n/",
-        .look = LIST,
-        .want = "./n ./n/a ./n/b ./n/sub ./n/sub/y ./n/x"},
-    {.name = "wildcard",
-        .context = TREE,
-        .copy = "COPY [ab] /n/",
-        .look = LIST,
-        .want = "./n ./n/a ./n/b"},
-    {.name = "wildcard of directories",
-        .context = TREE,
-        .copy = "COPY d* /n/",
-        .look = LIST,
-        .want = "./n ./n/sub ./n/sub/y ./n/x"},
-    {.name = "wildcard without a match",
-        .context = TREE,
-        .copy = "COPY a q* /n/",
-        .look = LIST,
-        .want = "./n ./n/a"},
-    {.name = "relative to WORKDIR",
-        .context = TREE,
-        .copy = "WORKDIR /w\nCOPY a x/",
-        .look = LIST,
-        .want = "./w ./w/x ./w/x/a"},
-    {.name = "through a symlink of the base",
-        .base = "mkdir -p usr/lib; ln -s usr/lib lib",
-        .context = TREE,
-        .copy = "COPY a /lib/",
-        .look = LIST,
-        .want = "./lib ./usr ./usr/lib ./usr/lib/a"},
-    {.name = "through an absolute symlink of the base",
-        .base = "mkdir -p data; ln -s /data srv2",
-        .context = TREE,
-        .copy = "COPY a /srv2/",
-        .look = LIST,
-        .want = "./data ./data/a ./srv2"},
-    {.name = "a symlink that leads out stays inside",
-        .base = "ln -s ../../../../out up",
-        .context = TREE,
-        .copy = "COPY a /up/f",
-        .look = LIST,
-        .want = "./out ./out/f ./up"},
-    {.name = "over a file",
-        .base = "echo old >f; chmod 600 f; chown 7:7 f",
-        .context = TREE,
-        .copy = "COPY a /f",
-        .look = "cat f; stat -c '%a %u:%g' f",
-        .want = "a\n644 0:0"},
-    {.name = "over a symlink, which is replaced",
-        .base = "echo old >f; ln -s f l",
-        .context = "mkdir d; echo new >d/l",
-        .copy = "COPY d /",
-        .look = "cat f l; test ! -L l; echo ok",
-        .want = "old\nnew\nok"},
-    {.name = "a directory of lower layers keeps what is there",
-        .base = "mkdir -p n; >n/1; >n/2",
-        .context = TREE,
-        .copy = "COPY a /n/\nCOPY b /n/",
-        .look = LIST,
-        .want = "./n ./n/1 ./n/2 ./n/a ./n/b"},
-    {.name = "a symlink as source gives its name and what it leads to",
-        .context = "echo real >file; ln -s file link",
-        .copy = "COPY link /n/",
-        .look = "test ! -L n/link; cat n/link; " LIST,
-        .want = "real\n./n ./n/link"},
-    {.name = "symlinks that a wildcard finds are copies of their own",
-        .context = "echo real >lib.so.1; ln -s lib.so.1 lib.so",
-        .copy = "COPY lib.so* /n/",
-        .look = "cat n/lib.so n/lib.so.1; test ! -L n/lib.so; echo ok",
-        .want = "real\nreal\nok"},
-    {.name = "a symlink to a directory gives its contents",
-        .context = TREE "; ln -s d l",
-        .copy = "COPY l /n",
-        .look = LIST,
-        .want = "./n ./n/sub ./n/sub/y ./n/x"},
-    {.name = "symlinks inside stay",
-        .context = TREE "; ln -s ../a d/l; ln -s /etc/x d/m",
-        .copy = "COPY d /n",
-        .look = "readlink n/l n/m",
-        .want = "../a\n/etc/x"},
-    {.name = "nothing of the context is anything else",
-        .context = TREE,
-        .copy = "COPY d/../a /f",
-        .look = "cat f",
-        .want = "a"},
-    {.name = "--exclude",
-        .context = TREE,
-        .copy = "COPY --exclude=sub --exclude=*.x . /n/",
-        .look = LIST,
-        .want = "./n ./n/a ./n/b ./n/d ./n/d/sub ./n/d/sub/y ./n/d/x"},
-    {.name = "--exclude, and back again",
-        .context =
-            "mkdir -p d/e/f d/g; chmod 750 d/e; >a; >d/b; >d/e/keep; >d/e/not; >d/e/f/x; >d/g/y",
-        .copy = "COPY --exclude=d --exclude=!d/e/keep --exclude=!d/e/f . /n/",
-        .look = LIST "; stat -c %a n/d n/d/e",
-        .want = "./n ./n/a ./n/d ./n/d/e ./n/d/e/f ./n/d/e/f/x ./n/d/e/keep 755\n750"},
-    {.name = "--exclude of all but one",
-        .context = "mkdir -p d/e; >a; >d/b; >d/e/keep; >d/e/not",
-        .copy = "COPY --exclude=** --exclude=!**/keep . /n/",
-        .look = LIST,
-        .want = "./n ./n/d ./n/d/e ./n/d/e/keep"},
-    {.name = "--exclude, and nothing to bring back",
-        .context = "mkdir -p d/e; >a; >d/b",
-        .copy = "COPY --exclude=d --exclude=!d/e/keep . /n/",
-        .look = LIST,
-        .want = "./n ./n/a"},
-    {.name = "--exclude of what is deep",
-        .context = TREE,
-        .copy = "COPY --exclude=**/sub . /n/",
-        .look = LIST,
-        .want = "./n ./n/a ./n/b ./n/d ./n/d/x"},
-    {.name = "here-document",
-        .copy = "COPY <<E /n/f\nhello\nE",
-        .look = "cat n/f; stat -c %a n/f",
-        .want = "hello\n644"},
-};
-
 static void test_places(void)
 {
-    run_rows(place_rows, G_N_ELEMENTS(place_rows));
+    run_rows(copy_place_rows, copy_n_place_rows);
+}
+
+/* --- symlinks, slashes, dots --- */
+
+static void test_paths(void)
+{
+    run_rows(copy_path_rows, copy_n_path_rows);
+}
+
+/* --- --link --- */
+
+static void test_link(void)
+{
+    run_rows(copy_link_rows, copy_n_link_rows);
+}
+
+/* --- --parents --- */
+
+static void test_parents(void)
+{
+    run_rows(copy_parents_rows, copy_n_parents_rows);
 }
 
 /* --- what cannot be done --- */
 
-static const struct row error_rows[] = {
-    {.name = "missing source",
-        .context = TREE,
-        .copy = "COPY nope /f",
-        .code = COB_NOT_FOUND,
-        .error = "failed to compute cache key: failed to calculate checksum of ref context: "
-                 "\"/nope\": not found"},
-    {.name = "missing source of several",
-        .context = TREE,
-        .copy = "COPY a nope /f/",
-        .code = COB_NOT_FOUND,
-        .error = "*: \"/nope\": not found"},
-    {.name = "missing source of an image",
-        .copy = "COPY --from=other /nope /f",
-        .code = COB_NOT_FOUND,
-        .error = "failed to compute cache key: failed to calculate checksum of ref snapshot:*: "
-                 "\"/nope\": not found"},
-    {.name = "missing source of scratch",
-        .dockerfile = "FROM scratch AS e\nFROM base\nCOPY --from=e /nope /f\n",
-        .code = COB_NOT_FOUND,
-        .error = "*\"/nope\": not found"},
-    {.name = "symlink out of the context",
-        .context = "ln -s ../../etc/passwd l",
-        .copy = "COPY l /f",
-        .code = COB_NOT_FOUND,
-        .error = "*\"/l\": not found"},
-    {.name = "directory over a file",
-        .base = ">f",
-        .context = TREE,
-        .copy = "COPY d /f",
-        .code = COB_INVALID,
-        .error = "cannot copy to non-directory: /f"},
-    {.name = "directory over a file inside",
-        .base = "mkdir n; >n/sub",
-        .context = TREE,
-        .copy = "COPY d /n",
-        .code = COB_INVALID,
-        .error = "cannot copy d/sub: cannot copy to non-directory: /n/sub"},
-    {.name = "file over a directory",
-        .base = "mkdir -p n/a",
-        .context = TREE,
-        .copy = "COPY a /n/",
-        .code = COB_INVALID,
-        .error = "cannot copy a: cannot replace to directory /n/a with file"},
-    {.name = "file below a file",
-        .base = ">f",
-        .context = TREE,
-        .copy = "COPY a /f/",
-        .code = COB_INVALID,
-        .error = "/f/: /f is not a directory"},
-    {.name = "FIFO in the context",
-        .context = "mkdir d; mkfifo d/p",
-        .copy = "COPY d /n",
-        .code = COB_INVALID,
-        .error = "*d/p is a FIFO, which cannot be copied; leave it out by "
-                 ".dockerignore"},
-    {.name = "device in the context",
-        .needs_root = true,
-        .context = "mkdir d; mknod d/p c 1 3",
-        .copy = "COPY d /n",
-        .code = COB_INVALID,
-        .error = "*d/p is a device, which cannot be copied; *"},
-    {.name = "socket in the context",
-        .copy = "COPY d /n",
-        .context = "mkdir d; python3 -c 'import socket as s; s.socket(s.AF_UNIX).bind(\"d/s\")'",
-        .code = COB_INVALID,
-        .error = "*d/s is a socket, which cannot be copied; *"},
-    {.name = "unknown user",
-        .context = TREE,
-        .copy = "COPY --chown=nobody9 a /f",
-        .code = COB_INVALID,
-        .error = "*--chown=nobody9: *"},
-};
-
 static void test_errors(void)
 {
-    run_rows(error_rows, G_N_ELEMENTS(error_rows));
+    run_rows(copy_error_rows, copy_n_error_rows);
 }
 
 /* --- what files are like --- */
 
-#define USERS "mkdir etc; echo app:x:12:34::/:/x >etc/passwd; echo web:x:56: >etc/group"
-
-static const struct row metadata_rows[] = {
-    {.name = "the context's owners do not count",
-        .context = "echo a >a; chown 7:8 a",
-        .copy = "COPY a /",
-        .look = "stat -c %u:%g a",
-        .want = "0:0"},
-    {.name = "below a setgid directory, too",
-        .base = "mkdir n; chown 0:50 n; chmod 2775 n",
-        .context = TREE,
-        .copy = "COPY d /n/",
-        .look = "stat -c %u:%g:%a n n/x n/sub n/sub/y",
-        .want = "0:50:2775\n0:0:644\n0:0:755\n0:0:644"},
-    {.name = "an image's owners do",
-        .other = "echo a >a; chown 7:8 a",
-        .copy = "COPY --from=other a /",
-        .look = "stat -c %u:%g a",
-        .want = "7:8"},
-    {.name = "--chown by name",
-        .base = USERS,
-        .context = TREE,
-        .copy = "COPY --chown=app d /n/m",
-        .look = "stat -c %u:%g n n/m n/m/x",
-        .want = "12:34\n12:34\n12:34"},
-    {.name = "--chown by names of user and group",
-        .base = USERS,
-        .context = TREE,
-        .copy = "COPY --chown=app:web a /f",
-        .look = "stat -c %u:%g f",
-        .want = "12:56"},
-    {.name = "--chown by number",
-        .context = TREE "; ln -s a l; mkdir m; mv l m",
-        .copy = "COPY --chown=3:4 a m /n/",
-        .look = "stat -c %u:%g n/a n/l",
-        .want = "3:4\n3:4"},
-    {.name = "--chown by one number",
-        .context = TREE,
-        .copy = "COPY --chown=3 a /f",
-        .look = "stat -c %u:%g f",
-        .want = "3:3"},
-    {.name = "modes are kept, setuid and all",
-        .context = "mkdir d; >d/a; chmod 4711 d/a; mkdir "
-                   "d/t; chmod 1777 d/t; >d/r; chmod 400 d/r",
-        .copy = "COPY d /n",
-        .look = "stat -c %a n/a n/t n/r",
-        .want = "4711\n1777\n400"},
-    {.name = "setuid survives an owner",
-        .other = ">a; chown 3:4 a; chmod 6755 a",
-        .copy = "COPY --from=other a /",
-        .look = "stat -c '%a %u' a",
-        .want = "6755 3"},
-    {.name = "--chmod in octal",
-        .context = TREE,
-        .copy = "COPY --chmod=4705 a d /n/",
-        .look = "stat -c %a n/a n/sub n/sub/y",
-        .want = "4705\n4705\n4705"},
-    {.name = "--chmod with letters",
-        .context = TREE,
-        .copy = "COPY --chmod=u=rwX,go=rX a d /n/",
-        .look = "stat -c %a n/a n/sub n/sub/y",
-        .want = "644\n755\n644"},
-    {.name = "--chmod of new parents, in octal only",
-        .context = TREE,
-        .copy = "COPY --chmod=750 a /n/m/\nCOPY --chmod=go-r a /o/",
-        .look = "stat -c %a n n/m o o/a",
-        .want = "750\n750\n755\n600"},
-    {.name = "a directory that only gets contents keeps its mode and owner",
-        .base = "mkdir n; chmod 700 n; chown 5:6 n",
-        .context = TREE,
-        .copy = "COPY d /n",
-        .look = "stat -c '%a %u:%g' n",
-        .want = "700 5:6"},
-    {.name = "directories inside become as the source's",
-        .base = "mkdir -p n/sub; chmod 700 n/sub; chown 5:6 n/sub; >n/sub/old",
-        .context = TREE,
-        .copy = "COPY d /n",
-        .look = "stat -c '%a %u:%g' n/sub; ls n/sub",
-        .want = "755 0:0\nold\ny"},
-    {.name = "times are kept",
-        .context = TREE "; ln -s a d/l; touch -hd @1000 d/l; touch -d "
-                        "@1000.5 d/x; touch -d @2000 d/sub d",
-        .copy = "COPY d /n",
-        .look = "stat -c %.1Y n/x n/l n/sub n",
-        .want = "1000.5\n1000.0\n2000.0\n2000.0"},
-    {.name = "names of one file stay one file",
-        .context = "mkdir -p d/e; echo 1 >d/a; ln d/a d/e/b; "
-                   "ln d/a c; echo 1 >d/other",
-        .copy = "COPY d /n\nCOPY c /",
-        .look = "stat -c %h n/a n/e/b n/other c; cat n/e/b",
-        .want = "2\n2\n1\n1\n1"},
-    {.name = "also among those that a wildcard finds",
-        .context = "echo 1 >a1; ln a1 a2",
-        .copy = "COPY a* /n/",
-        .look = "stat -c %h n/a1 n/a2",
-        .want = "2\n2"},
-    {.name = "hard links over what is there",
-        .base = "mkdir n; >n/a; >n/b",
-        .context = "mkdir d; echo 1 >d/a; ln d/a d/b",
-        .copy = "COPY d /n",
-        .look = "cat n/a n/b; stat -c %h n/b",
-        .want = "1\n1\n2"},
-    {.name = "devices, FIFOs and capabilities of an image; sockets are passed over",
-        .needs_root = true,
-        .other =
-            "mkdir d; mknod d/c c 1 3; chmod 620 d/c; mkfifo d/p; chown 1:2 d/p; cp "
-            "/bin/busybox d/b; setfattr -n user.note -v hi d/b; setfattr -n "
-            "security.capability -v 0x0100000200040000000000000000000000000000 d/b; python3 -c "
-            "'import socket as s; s.socket(s.AF_UNIX).bind(\"d/s\")'",
-        .copy = "COPY --from=other d /n",
-        .look = "stat -c '%F %a %u %t' n/c n/p; getfattr --only-values -n user.note n/b; echo; "
-                "getfattr -e hex --only-values -n security.capability n/b | od -An -tx1 | tr -d ' "
-                "\\n'; test ! -e n/s; echo",
-        .want = "character special file 620 0 1\nfifo 644 1 0\nhi\n"
-                "0100000200040000000000000000000000000000"},
-};
-
 static void test_metadata(void)
 {
-    run_rows(metadata_rows, G_N_ELEMENTS(metadata_rows));
+    run_rows(copy_metadata_rows, copy_n_metadata_rows);
 }
 
 /* --- archives --- */
 
-#define TAR                                                                                        \
-    "mkdir t; echo 1 >t/f; chown 7:8 t/f; chmod 640 t/f; ln -s f t/l; tar -C t -cf a.tar f l"
-#define LOOK_TAR "cat n/f; readlink n/l; stat -c '%u:%g %a' n/f"
-
-static const struct row archive_rows[] = {
-    {.name = "plain",
-        .context = TAR,
-        .copy = "ADD a.tar /n/",
-        .look = LOOK_TAR,
-        .want = "1\nf\n7:8 640"},
-    {.name = "gzip",
-        .context = TAR "; gzip a.tar",
-        .copy = "ADD a.tar.gz /n",
-        .look = LOOK_TAR,
-        .want = "1\nf\n7:8 640"},
-    {.name = "xz",
-        .context = TAR "; xz a.tar",
-        .copy = "ADD a.tar.xz /n",
-        .look = LOOK_TAR,
-        .want = "1\nf\n7:8 640"},
-    {.name = "bzip2",
-        .context = TAR "; bzip2 a.tar",
-        .copy = "ADD a.tar.bz2 /n",
-        .look = LOOK_TAR,
-        .want = "1\nf\n7:8 640"},
-    {.name = "zstd, whatever its name",
-        .context = TAR "; zstd -q a.tar -o b",
-        .copy = "ADD b /n/",
-        .look = LOOK_TAR,
-        .want = "1\nf\n7:8 640"},
-    {.name = "--chown",
-        .context = TAR,
-        .copy = "ADD --chown=3:4 a.tar /n/",
-        .look = LOOK_TAR,
-        .want = "1\nf\n3:4 640"},
-    {.name = "into a directory that is there, over a file",
-        .base = "mkdir n; echo old >n/f; >n/keep",
-        .context = TAR,
-        .copy = "ADD a.tar /n/",
-        .look = LOOK_TAR "; ls n",
-        .want = "1\nf\n7:8 640\nf\nkeep\nl"},
-    {.name = "COPY does not unpack",
-        .context = TAR,
-        .copy = "COPY a.tar /n/",
-        .look = LIST,
-        .want = "./n ./n/a.tar"},
-    {.name = "what is no archive is copied",
-        .context = "echo text >a.tar",
-        .copy = "ADD a.tar /n/",
-        .look = "cat n/a.tar",
-        .want = "text"},
-    {.name = "two archives and a file",
-        .context = TAR "; echo x >g; tar -cf b.tar g; echo y >h",
-        .copy = "ADD a.tar b.tar h /n/",
-        .look = LIST,
-        .want = "./n ./n/f ./n/g ./n/h ./n/l"},
-    {.name = "an archive that leads out",
-        .context = "echo 1 >f; tar -P --transform 's,f,../../out,' -cf a.tar f",
-        .copy = "ADD a.tar /n/",
-        .code = COB_INVALID,
-        .error = "a.tar: *../../out*"},
-    {.name = "an archive that is cut short",
-        .context = TAR "; gzip a.tar; truncate -s -20 a.tar.gz",
-        .copy = "ADD a.tar.gz /n/",
-        .code = COB_INVALID,
-        .error = "a.tar.gz: *"},
-};
-
 static void test_archives(void)
 {
-    run_rows(archive_rows, G_N_ELEMENTS(archive_rows));
+    run_rows(copy_archive_rows, copy_n_archive_rows);
 }
 
 /* --- layers below --- */
@@ -606,14 +201,32 @@ static void test_stopped_copy_leaves_nothing(void)
 
 #define RAN(f, instruction) (strstr((f)->ran->str, (instruction)) != NULL)
 
-static void test_keys(void)
+struct key_row {
+    const char *name, *change;
+    bool is_run;
+};
+
+static void run_key_rows(const char *copy, const struct key_row *rows, size_t n)
 {
     struct ops_fixture f;
-    static const char copy[] = "FROM base\nCOPY d /n\n";
-    static const struct {
-        const char *name, *change;
-        bool is_run;
-    } rows[] = {
+
+    if (!ops_fixture_can_run())
+        return;
+    ops_fixture_init(&f);
+    ops_fixture_layer(&f, &f.base, ":");
+    ops_fixture_context(&f, TREE);
+    CHECK_OK(ops_fixture_build(&f, copy));
+    for (size_t i = 0; i < n; i++) {
+        ops_fixture_context(&f, rows[i].change);
+        CHECK_OK(ops_fixture_build(&f, copy));
+        check_row(RAN(&f, "COPY ") == rows[i].is_run, i, rows[i].name);
+    }
+    ops_fixture_done(&f);
+}
+
+static void test_keys(void)
+{
+    static const struct key_row rows[] = {
         {"nothing changed", ":", false},
         {"another time", "touch -d @5000 d/x d", false},
         {"what is not copied", "echo more >>a", false},
@@ -622,26 +235,54 @@ static void test_keys(void)
         {"a new file", ">d/new", true},
         {"a file is gone", "rm d/new", false},
         {"another owner, which does not count", "chown 9:9 d/x", false},
+        {"an xattr", "setfattr -n user.a -v b d/x", true},
+        {"another value of it", "setfattr -n user.a -v c d/x", true},
+        {"one of a directory", "setfattr -n user.a -v c d/sub", true},
+        {"a FIFO", "mkfifo d/p", true},
     };
 
-    if (!ops_fixture_can_run())
-        return;
-    ops_fixture_init(&f);
-    ops_fixture_layer(&f, &f.base, ":");
-    ops_fixture_context(&f, TREE);
-    CHECK_OK(ops_fixture_build(&f, copy));
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        ops_fixture_context(&f, rows[i].change);
-        CHECK_OK(ops_fixture_build(&f, copy));
-        check_row(RAN(&f, "COPY d /n") == rows[i].is_run, i, rows[i].name);
-    }
-    ops_fixture_done(&f);
+    run_key_rows("FROM base\nCOPY d /n\n", rows, G_N_ELEMENTS(rows));
+}
+
+/* Only what is taken counts, and the directories on its way. */
+static void test_keys_of_parents(void)
+{
+    static const struct key_row rows[] = {
+        {"nothing changed", ":", false},
+        {"a file beside it", ">d/sub/z; >d/z", false},
+        {"a directory that leads nowhere", "mkdir d/other; chmod 700 d/other", false},
+        {"the file", "echo more >>d/sub/y", true},
+        {"the mode of a directory on the way", "chmod 700 d", true},
+        {"what is left out", "echo 1 >d/sub/yet", false},
+        {"one more", "mkdir -p e/sub; >e/sub/y", true},
+    };
+
+    run_key_rows(
+        "FROM base\nCOPY --parents --exclude=**/yet */sub/y* /n\n", rows, G_N_ELEMENTS(rows));
+}
+
+static void test_keys_of_excludes(void)
+{
+    static const struct key_row rows[] = {
+        {"a file that is left out", "echo more >>d/x", false},
+        {"one that is brought back", ">d/sub/keep", true},
+        {"the same in a directory that is left out", "mkdir d/e; >d/e/not", false},
+        {"whose mode does not count", "chmod 700 d/e", false},
+        {"until something in it does", ">d/e/keep", true},
+        {"from then on it does", "chmod 750 d/e", true},
+    };
+
+    run_key_rows(
+        "FROM base\nCOPY --exclude=** --exclude=!**/keep d /n\n", rows, G_N_ELEMENTS(rows));
 }
 
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/copy/places", test_places);
+    g_test_add_func("/copy/paths", test_paths);
+    g_test_add_func("/copy/link", test_link);
+    g_test_add_func("/copy/parents", test_parents);
     g_test_add_func("/copy/errors", test_errors);
     g_test_add_func("/copy/metadata", test_metadata);
     g_test_add_func("/copy/archives", test_archives);
@@ -649,5 +290,7 @@ int main(int argc, char **argv)
     g_test_add_func("/copy/change-after-the-key-is-noticed", test_change_after_the_key_is_noticed);
     g_test_add_func("/copy/stopped-copy-leaves-nothing", test_stopped_copy_leaves_nothing);
     g_test_add_func("/copy/keys", test_keys);
+    g_test_add_func("/copy/keys-of-parents", test_keys_of_parents);
+    g_test_add_func("/copy/keys-of-excludes", test_keys_of_excludes);
     return g_test_run();
 }

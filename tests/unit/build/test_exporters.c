@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 
 #include "check.h"
+#include "spec/oci/oci.h"
 #include "util/fs.h"
 
 static const char config[] =
@@ -354,10 +355,74 @@ static void test_bad_places(void)
     CHECK_ERROR(cob_exporter_output_write(output, &result, NULL), COB_EXISTS, "*it is a device*");
 }
 
+/* --- the config, completed --- */
+
+/* The times of the entries of a history, "T" for that of the layers of the fixture. */
+static char *times_of(struct fixture *f, const char *history)
+{
+    g_autofree char *text = g_strdup_printf("{\"architecture\":\"amd64\",\"os\":\"linux\","
+                                            "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]},"
+                                            "\"history\":[%s]}",
+        history);
+    g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
+    const struct cob_exporter_result result = {.store = f->store,
+        .snapshot = f->top,
+        .config = bytes,
+        .has_epoch = true,
+        .epoch_s = 1000000000};
+    struct cob_exporter_image image;
+    g_autoptr(cob_oci_config) completed = NULL;
+    GString *times = g_string_new(NULL);
+
+    CHECK_OK(cob_exporter_complete(&result, NULL, &image));
+    CHECK_OK(cob_oci_config_parse(image.config, &completed));
+    for (guint i = 0; i < completed->history->len; i++) {
+        const struct cob_oci_history *entry = g_ptr_array_index(completed->history, i);
+        const char *time = entry->created ? entry->created : "none";
+
+        g_string_append(times, strcmp(time, "2001-09-09T01:46:40Z") == 0 ? "T" : time);
+        g_string_append(times, entry->is_empty_layer ? "- " : " ");
+    }
+    g_string_append(times, completed->created ? completed->created : "none");
+    cob_exporter_image_done(&image);
+    return g_string_free(times, FALSE);
+}
+
+#define NEW "{\"created_by\":\"x\"}"
+#define EMPTY "{\"created_by\":\"x\",\"empty_layer\":true}"
+#define OLD "{\"created\":\"1999-01-01T00:00:00Z\",\"created_by\":\"x\"}"
+#define OLD_EMPTY "{\"created\":\"1999-01-02T00:00:00Z\",\"empty_layer\":true}"
+
+static void test_history(void)
+{
+    static const struct {
+        const char *history, *want;
+    } rows[] = {
+        {NEW "," EMPTY "," NEW "," EMPTY, "T T- T T- 2001-09-09T01:46:40Z"},
+        {EMPTY "," NEW "," NEW, "T- T T 2001-09-09T01:46:40Z"},
+        {OLD "," EMPTY "," NEW, "1999-01-01T00:00:00Z T- T 2001-09-09T01:46:40Z"},
+        {OLD "," OLD "," EMPTY,
+            "1999-01-01T00:00:00Z 1999-01-01T00:00:00Z 1999-01-01T00:00:00Z- 1999-01-01T00:00:00Z"},
+        {OLD "," OLD_EMPTY "," NEW "," EMPTY,
+            "1999-01-01T00:00:00Z 1999-01-02T00:00:00Z- T T- 2001-09-09T01:46:40Z"},
+        {EMPTY "," NEW, "T- T T 2001-09-09T01:46:40Z"},
+        {NEW "," NEW "," NEW, "T T T- 2001-09-09T01:46:40Z"},
+    };
+    g_autoptr(fixture) f = fixture_new();
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *got = times_of(f, rows[i].history);
+
+        g_assert_cmpstr(got, ==, rows[i].want);
+        check_row(strcmp(got, rows[i].want) == 0, i, rows[i].history);
+    }
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/exporters/output-forms", test_parse);
+    g_test_add_func("/exporters/history", test_history);
     g_test_add_func("/exporters/oci-is-the-same-twice", test_oci);
     g_test_add_func("/exporters/oci-as-a-folder", test_folder);
     g_test_add_func("/exporters/skopeo-and-umoci-read-it", test_judges);

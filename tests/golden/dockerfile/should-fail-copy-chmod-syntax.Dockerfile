@@ -1,0 +1,2 @@
+FROM a
+COPY --chmod=u=q x y

@@ -1,0 +1,2 @@
+FROM a
+COPY --parents=maybe x y

@@ -1,0 +1,2 @@
+FROM a
+COPY --unpack x y

@@ -1,0 +1,3 @@
+FROM scratch
+COPY . /all/
+COPY src /src
