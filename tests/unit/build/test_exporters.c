@@ -365,16 +365,17 @@ static char *times_of(struct fixture *f, const char *history)
                                             "\"history\":[%s]}",
         history);
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
+    const struct cob_exporter_part part = {.snapshot = f->top, .config = bytes};
     const struct cob_exporter_result result = {.store = f->store,
-        .snapshot = f->top,
-        .config = bytes,
+        .parts = &part,
+        .n_parts = 1,
         .has_epoch = true,
         .epoch_s = 1000000000};
     struct cob_exporter_image image;
     g_autoptr(cob_oci_config) completed = NULL;
     GString *times = g_string_new(NULL);
 
-    CHECK_OK(cob_exporter_complete(&result, NULL, &image));
+    CHECK_OK(cob_exporter_complete(&result, &part, NULL, &image));
     CHECK_OK(cob_oci_config_parse(image.config, &completed));
     for (guint i = 0; i < completed->history->len; i++) {
         const struct cob_oci_history *entry = g_ptr_array_index(completed->history, i);
