@@ -366,11 +366,8 @@ static char *times_of(struct fixture *f, const char *history)
         history);
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
     const struct cob_exporter_part part = {.snapshot = f->top, .config = bytes};
-    const struct cob_exporter_result result = {.store = f->store,
-        .parts = &part,
-        .n_parts = 1,
-        .has_epoch = true,
-        .epoch_s = 1000000000};
+    const struct cob_exporter_result result = {
+        .store = f->store, .parts = &part, .n_parts = 1, .has_epoch = true, .epoch_s = 1000000000};
     struct cob_exporter_image image;
     g_autoptr(cob_oci_config) completed = NULL;
     GString *times = g_string_new(NULL);
