@@ -46,7 +46,7 @@ const char *cob_dockerfile_stage_name(const struct cob_dockerfile *dockerfile, s
 struct cob_image_resolver {
     void *arg;
     /*
-     * ref:         normalized, as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
+     * ref:         as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
      * platform:    "linux/amd64", "linux/arm/v7".
      * ret_digest:  of its manifest or index, "sha256:..."; the caller g_free()s it; NULL: unknown,
      *              the reference stays as it is.
@@ -61,6 +61,9 @@ struct cob_dockerfile_request {
     const char *target;          /* stage name or number; NULL: the last stage */
     GHashTable *build_args;      /* name -> value, both char *; NULL: none */
     GHashTable *labels;          /* name -> value, set on top of those of the Dockerfile */
+    GHashTable *contexts;        /* named ones: "alpine", "alpine::linux/arm64" -> "local:NAME",
+                                    "docker-image://REF", "oci-layout://STORE@DIGEST", a URL; char *,
+                                    NULL: none */
     const char *target_platform; /* "linux/arm64"; NULL: the build platform */
     const char *build_platform;  /* where steps run; NULL: linux/amd64 or what cob was built for */
     bool is_multi_platform;      /* names begin with the platform: "[linux/arm64 1/3] RUN ..." */
@@ -82,8 +85,9 @@ struct cob_dockerfile_request {
 
 /* A base image that a target needs. */
 struct cob_dockerfile_image {
-    char *ref;              /* normalized */
+    char *ref;              /* normalized; or oci-layout://STORE@DIGEST */
     char *platform;         /* "linux/amd64" */
+    char *context;          /* the key of the named context that it is; NULL: none */
     struct cob_range range; /* the line that names it */
 };
 
