@@ -16,6 +16,7 @@ struct building {
     const struct cob_engine_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    struct contexts contexts;
     struct frontend frontend;
     struct uses uses;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
@@ -83,8 +84,8 @@ static struct cob_error *export_all(
         .config = building->frontend.result.config,
         .platform = building->frontend.platform,
         .names = (const char *const *)building->names->pdata,
-        .has_epoch = building->frontend.has_epoch,
-        .epoch_s = building->frontend.epoch_s,
+        .has_epoch = building->frontend.epoch.is_set,
+        .epoch_s = building->frontend.epoch.time_s,
         .observer = building->observer};
 
     if (building->names->len > 1 || building->outputs->len == 0)
@@ -139,7 +140,7 @@ static struct cob_error *run_graph(
     struct building *building, const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     struct cob_engine *engine = building->engine;
-    struct client client = {.request = building->request, .ignore = building->frontend.ignore};
+    struct client client = {.request = building->request, .contexts = &building->contexts};
     const struct cob_ops_client side = cob_engine_client(&client);
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
@@ -155,15 +156,14 @@ static struct cob_error *run_graph(
     return solve_with_ops(building, &config, graph, result);
 }
 
-static struct cob_error *build(struct building *building, struct cob_engine_result *result)
+static struct cob_error *build(
+    struct building *building, const struct frontend_call *call, struct cob_engine_result *result)
 {
     g_autoptr(cob_llb_graph) graph = NULL;
-
     COB_TRY(check_names(building));
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
-    COB_TRY(cob_engine_frontend(building->engine, building->request, building->observer,
-        building->cancel, &building->frontend));
+    COB_TRY(cob_engine_frontend(call, &building->frontend));
     COB_TRY(cob_llb_graph_new(building->frontend.result.definition, &graph));
     return run_graph(building, graph, result);
 }
@@ -174,13 +174,17 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
 {
     struct building building = {
         .engine = engine, .request = request, .observer = observer, .cancel = cancel};
+    const struct frontend_call call = {engine, request, observer, cancel, &building.contexts};
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
     cob_engine_uses_init(&building.uses, engine->store);
-    err = build(&building, &result);
+    err = cob_engine_contexts_open(&call, &building.contexts);
+    if (!err)
+        err = cob_wrap(build(&building, &call, &result), "failed to solve");
     cob_engine_uses_done(&building.uses);
     cob_engine_frontend_done(&building.frontend);
+    cob_engine_contexts_close(&building.contexts);
     g_clear_pointer(&building.names, g_ptr_array_unref);
     g_clear_pointer(&building.outputs, g_ptr_array_unref);
     if (!err) {
@@ -188,18 +192,23 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
         return NULL;
     }
     cob_engine_result_done(&result);
-    return cob_wrap(err, "failed to solve");
+    return err;
 }
 
 struct cob_error *cob_engine_llb(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, char **ret_text)
 {
+    struct contexts contexts = {0};
+    const struct frontend_call call = {engine, request, observer, cancel, &contexts};
     struct frontend frontend = {0};
+    struct cob_error *err = cob_engine_contexts_open(&call, &contexts);
 
-    COB_TRY(cob_wrap(
-        cob_engine_frontend(engine, request, observer, cancel, &frontend), "failed to solve"));
-    struct cob_error *err = cob_llb_dump(frontend.result.definition, ret_text);
+    if (!err)
+        err = cob_wrap(cob_engine_frontend(&call, &frontend), "failed to solve");
+    cob_engine_contexts_close(&contexts);
+    COB_TRY(err);
+    err = cob_llb_dump(frontend.result.definition, ret_text);
     cob_engine_frontend_done(&frontend);
     return err;
 }

@@ -148,6 +148,19 @@ void cob_dockerfile_result_done(struct cob_dockerfile_result *result);
 COB_RESULT struct cob_error *cob_dockerfile_check(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver);
 
+/* What a stage that is named by SOURCE_DATE_EPOCH gets its time from. */
+struct cob_dockerfile_epoch {
+    char *source;   /* as ADD has it, expanded */
+    char *checksum; /* likewise; NULL: none */
+};
+
+/* Find it.  ret: untouched on failure, else the caller's: cob_dockerfile_epoch_done().
+ * errors: COB_INVALID: there is no such stage; or it is more than FROM scratch, ARGs and one ADD. */
+COB_RESULT struct cob_error *cob_dockerfile_epoch(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const char *name,
+    struct cob_dockerfile_epoch *ret_epoch);
+void cob_dockerfile_epoch_done(struct cob_dockerfile_epoch *epoch);
+
 /* A stage that may be built. */
 struct cob_dockerfile_target {
     const char *name;        /* NULL: none */

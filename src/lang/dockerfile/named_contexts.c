@@ -85,8 +85,7 @@ static struct cob_error *read_remote(struct dockerfile_context *context, const c
 static struct cob_error *read_input(struct dockerfile_context *context, const char *input)
 {
     if (!strchr(input, ':'))
-        return cob_fail(
-            COB_INVALID, "invalid context specifier %s for %s", input, context->key);
+        return cob_fail(COB_INVALID, "invalid context specifier %s for %s", input, context->key);
     if (g_str_has_prefix(input, LOCAL)) {
         context->kind = DOCKERFILE_CONTEXT_LOCAL;
         context->input = g_strdup(input + strlen(LOCAL));
@@ -112,8 +111,8 @@ static struct cob_error *place(struct dockerfile_node *node, char *key, const ch
         dockerfile_context_free(context);
         return err;
     }
-    node->is_scratch = context->kind == DOCKERFILE_CONTEXT_IMAGE &&
-                       strcmp(context->input, "scratch") == 0;
+    node->is_scratch =
+        context->kind == DOCKERFILE_CONTEXT_IMAGE && strcmp(context->input, "scratch") == 0;
     if (node->is_scratch)
         dockerfile_context_free(context);
     else
@@ -153,8 +152,7 @@ struct cob_error *dockerfile_context_ref(const struct dockerfile_context *contex
     else if (ref->digest)
         *ret_ref = g_strconcat("oci-layout://", context->input, NULL);
     else
-        return cob_fail(
-            COB_INVALID, "oci-layout reference \"%s\" has no digest", context->input);
+        return cob_fail(COB_INVALID, "oci-layout reference \"%s\" has no digest", context->input);
     return NULL;
 }
 
@@ -191,8 +189,8 @@ static struct cob_llb_ref add_local(
     size_t n = 1;
 
     if (convert->plan->request->context_session)
-        attrs[n++] = (struct cob_llb_attr){
-            "local.session", convert->plan->request->context_session};
+        attrs[n++] =
+            (struct cob_llb_attr){"local.session", convert->plan->request->context_session};
     if (follow)
         attrs[n++] = (struct cob_llb_attr){"local.followpaths", follow};
     return cob_llb_add_source(convert->builder, identifier, attrs, NULL, &about);
@@ -201,22 +199,17 @@ static struct cob_llb_ref add_local(
 static struct cob_error *add_remote(struct dockerfile_convert *convert,
     const struct dockerfile_context *context, struct cob_llb_ref *ret_root)
 {
-    const struct dockerfile_remote_wish wish = {.source = context->input};
+    const struct dockerfile_remote_wish wish = {.source = context->input, .filename = "context"};
     struct dockerfile_remote remote;
     g_autofree char *path = NULL;
 
     COB_TRY(dockerfile_remote_parse(context->input, &remote));
-    g_autofree char *name =
-        remote.is_http ? g_strdup_printf("[context %s] %s", context->key, context->input)
-                       : g_strdup_printf("[internal] load git source %s", context->input);
+    g_autofree char *name = remote.is_http
+                                ? g_strdup_printf("[context %s] %s", context->key, context->input)
+                                : g_strdup_printf("[internal] load git source %s", context->input);
     const struct cob_llb_about about = {.name = name};
-    const struct cob_llb_attr attrs[] = {{"http.filename", "context"}, {0}};
-    struct cob_error *err = NULL;
-
-    if (remote.is_http)
-        *ret_root = cob_llb_add_source(convert->builder, context->input, attrs, NULL, &about);
-    else
-        err = dockerfile_remote_add(convert->builder, &remote, &wish, &about, ret_root, &path);
+    struct cob_error *err =
+        dockerfile_remote_add(convert->builder, &remote, &wish, &about, ret_root, &path);
     dockerfile_remote_done(&remote);
     return err;
 }
@@ -257,8 +250,8 @@ struct cob_error *dockerfile_context_start(
     return NULL;
 }
 
-struct cob_llb_ref dockerfile_context_add_image(struct dockerfile_convert *convert,
-    const struct dockerfile_build *build, const char *full)
+struct cob_llb_ref dockerfile_context_add_image(
+    struct dockerfile_convert *convert, const struct dockerfile_build *build, const char *full)
 {
     const struct dockerfile_context *context = build->node->context;
     struct cob_llb_platform platform = dockerfile_llb_platform(build->platform);
