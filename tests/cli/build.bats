@@ -59,7 +59,6 @@ open heredoc|FROM scratch\nRUN <<EOF\ntrue\n|2|heredoc
 bad SHELL|FROM scratch\nSHELL /bin/sh\n|2|SHELL requires the arguments to be in JSON form
 bad HEALTHCHECK|FROM scratch\nHEALTHCHECK --interval=x CMD true\n|2|
 bad EXPOSE|FROM scratch\nEXPOSE 99999999\n|2|
-not there yet: ADD of a URL|FROM scratch\nADD https://example.com/x /x\n|2|not supported yet
 host network is not allowed|FROM scratch\nRUN --network=host true\n|2|--allow network.host
 END
     [ "$failed" -eq 0 ]

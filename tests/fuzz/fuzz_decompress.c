@@ -21,11 +21,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     uint8_t room[4096];
     const struct byte_sink sink = {.space = space, .commit = commit, .arg = room};
-    g_autoptr(byte_decoder) decoder = byte_decoder_new(&sink, 16 << 20);
+    const struct codec *codec = len > 1 ? codec_detect(data + 1, len - 1) : NULL;
+    g_autoptr(byte_decoder) decoder = NULL;
     struct cob_error *err = NULL;
 
-    if (len < 1)
+    if (!codec)
         return 0;
+    err = byte_decoder_new(codec, &sink, 16 << 20, &decoder);
     for (size_t at = 1, piece = 1 + data[0]; at < len && !err; at += piece)
         err = byte_decoder_write(decoder, data + at, MIN(piece, len - at));
     if (!err)

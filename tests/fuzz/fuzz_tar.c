@@ -57,12 +57,20 @@ static struct cob_error *unpack(
 {
     const struct byte_sink sink = {.space = chain_space, .commit = chain_commit, .arg = chain};
     const size_t piece = data[0] & 2 ? (size_t)data[0] + 1 : len;
-    g_autoptr(byte_decoder) decoder = byte_decoder_new(&sink, 16 << 20);
+    const struct codec *codec = codec_detect(data + 1, len - 1);
+    g_autoptr(byte_decoder) decoder = NULL;
     g_autoptr(GPtrArray) implied = NULL;
 
-    for (size_t at = 1; at < len; at += piece)
-        COB_TRY(byte_decoder_write(decoder, data + at, MIN(piece, len - at)));
-    COB_TRY(byte_decoder_finish(decoder));
+    if (codec)
+        COB_TRY(byte_decoder_new(codec, &sink, 16 << 20, &decoder));
+    for (size_t at = 1; at < len; at += piece) {
+        size_t n = MIN(piece, len - at);
+
+        COB_TRY(decoder ? byte_decoder_write(decoder, data + at, n)
+                        : tar_reader_write(chain->reader, data + at, n));
+    }
+    if (decoder)
+        COB_TRY(byte_decoder_finish(decoder));
     COB_TRY(tar_reader_finish(chain->reader));
     return extract_finish(extract, &implied);
 }

@@ -236,7 +236,7 @@ EOF
     run "$COB" pull reg.example/fine:v1
     expect_status 0
     : >"$T/port.log"
-    local name where error realm_error private='a public registry may not point to a private address'
+    local name where error realm_error private='a public server may not point to a private address'
     while IFS='|' read -r name where error realm_error; do
         pull_fails "reg.example/$name:v1" "redirect to $where" "${error:-$private}"
         pull_fails "reg.example/$name-realm:v1" "token from realm $where" "${realm_error:-${error:-$private}}"

@@ -224,17 +224,24 @@ static int dir_of_dockerfile(const struct contexts *contexts)
 struct cob_error *cob_engine_contexts_dockerfile(
     const struct contexts *contexts, GBytes **ret_bytes)
 {
+    cob_autoclose int fd = -1;
+
     if (contexts->dockerfile) {
         *ret_bytes = g_bytes_ref(contexts->dockerfile);
         return NULL;
     }
-    COB_TRY(cob_wrap(cob_fs_read_in_root(dir_of_dockerfile(contexts), contexts->file_name,
-                         COB_LIMIT_DOCKERFILE_BYTES, ret_bytes),
-        "failed to read dockerfile %s", contexts->file_path));
-    if (!*ret_bytes)
+    struct cob_error *err =
+        cob_fs_open_in_root(dir_of_dockerfile(contexts), contexts->file_name, &fd);
+    if (err && cob_error_code(err) == COB_INVALID) {
+        cob_error_free(err);
+        err = cob_fail(COB_INVALID, "open %s: not a regular file", contexts->file_path);
+    }
+    COB_TRY(cob_wrap(err, "failed to read dockerfile"));
+    if (fd < 0)
         return cob_fail(COB_NOT_FOUND,
             "failed to read dockerfile: open %s: no such file or directory", contexts->file_path);
-    return NULL;
+    return cob_wrap(cob_fs_read_fd(fd, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes),
+        "failed to read dockerfile: read %s", contexts->file_path);
 }
 
 struct cob_error *cob_engine_contexts_ignore(const struct contexts *contexts, GBytes **ret_bytes)

@@ -218,6 +218,8 @@ static char *own_folder(const char *controller)
         if (g_strv_contains((const char *const *)names, controller)) {
             g_autofree char *folder = g_build_filename(top, parts[2], NULL);
 
+            if (g_str_has_prefix(parts[2], "/..")) /* not in what the cgroup namespace shows */
+                return NULL;
             return access(folder, F_OK) == 0 ? g_steal_pointer(&folder) : g_steal_pointer(&top);
         }
     }

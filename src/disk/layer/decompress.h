@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Decompression of bytes that come in pieces; how they are compressed shows in the first of them.
- * Several streams in a row are one, as all these formats have it.
+ * Decompression of bytes that come in pieces. Several streams in a row are one, as all these
+ * formats have it.
  */
 #pragma once
 
@@ -17,9 +17,12 @@ struct byte_sink {
 };
 
 struct byte_decoder;
+struct codec;
 
-/* max_bytes: of output. */
-struct byte_decoder *byte_decoder_new(const struct byte_sink *sink, uint64_t max_bytes);
+/* max_bytes: of output.
+ * errors: COB_UNIMPLEMENTED when this machine lacks the codec's library. */
+COB_RESULT struct cob_error *byte_decoder_new(const struct codec *codec,
+    const struct byte_sink *sink, uint64_t max_bytes, struct byte_decoder **ret_decoder);
 void byte_decoder_free(struct byte_decoder *decoder);
 COB_AUTOPTR(byte_decoder, byte_decoder_free)
 
@@ -52,5 +55,10 @@ struct codec {
 
 extern const struct codec codec_gzip, codec_zstd, codec_xz, codec_bzip2;
 
+#define CODEC_DETECT_BYTES 6 /* xz has the longest magic */
+
 /* Which one begins like this? NULL: none of them. */
 const struct codec *codec_detect(const uint8_t *data, size_t len);
+
+/* NULL: there is none of that name. */
+const struct codec *codec_named(const char *name);

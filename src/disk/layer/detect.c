@@ -4,7 +4,7 @@
 
 #include "disk/layer/decompress.h"
 #include "disk/layer/layer.h"
-#include "disk/layer/remote.h"
+#include "disk/layer/sealed_readers.h"
 
 bool cob_layer_begins_archive(const void *data, size_t len)
 {
@@ -34,7 +34,7 @@ static struct cob_error *peek_commit(void *arg, size_t len)
 }
 
 /* Until there is enough, or no more. */
-static struct cob_error *feed(struct remote_decoder *decoder, const struct peek *peek, int fd)
+static struct cob_error *feed(struct sealed_decoder *decoder, const struct peek *peek, int fd)
 {
     uint8_t buffer[8192];
     off_t at = 0;
@@ -45,8 +45,8 @@ static struct cob_error *feed(struct remote_decoder *decoder, const struct peek 
         if (n < 0)
             return cob_fail_errno(errno, "read");
         if (n == 0)
-            return remote_decoder_finish(decoder);
-        COB_TRY(remote_decoder_write(decoder, buffer, (size_t)n));
+            return sealed_decoder_finish(decoder);
+        COB_TRY(sealed_decoder_write(decoder, buffer, (size_t)n));
         at += n;
     }
     return NULL;
@@ -65,7 +65,7 @@ struct cob_error *cob_layer_is_archive(int fd, bool *ret_is_archive)
 {
     struct peek peek = {.len = 0};
     const struct byte_sink sink = {.space = peek_space, .commit = peek_commit, .arg = &peek};
-    g_autoptr(remote_decoder) decoder = remote_decoder_new(&sink, UINT64_MAX, NULL);
+    g_autoptr(sealed_decoder) decoder = sealed_decoder_new(&sink, UINT64_MAX, NULL);
     struct stat st;
 
     if (fstat(fd, &st) < 0)

@@ -5,8 +5,8 @@
 
 #include "disk/layer/extract.h"
 #include "disk/layer/frames.h"
-#include "disk/layer/remote.h"
 #include "disk/layer/ring.h"
+#include "disk/layer/sealed_readers.h"
 #include "disk/layer/xattrs.h"
 #include "util/digest.h"
 #include "util/fs.h"
@@ -104,18 +104,18 @@ static struct cob_error *decode_all(struct cob_layer_unpack *unpack)
     const struct byte_sink sink = {.space = plain_space, .commit = plain_commit, .arg = unpack};
     uint64_t max_bytes =
         unpack->request.max_bytes ? unpack->request.max_bytes : COB_LIMIT_LAYER_BYTES;
-    g_autoptr(remote_decoder) decoder = remote_decoder_new(&sink, max_bytes, unpack->stop);
+    g_autoptr(sealed_decoder) decoder = sealed_decoder_new(&sink, max_bytes, unpack->stop);
     const uint8_t *data;
     size_t len;
 
     while ((data = ring_take(unpack->arrived, &len))) {
         COB_TRY(cob_cancel_check(unpack->stop));
-        COB_TRY(remote_decoder_write(decoder, data, len));
+        COB_TRY(sealed_decoder_write(decoder, data, len));
         ring_give(unpack->arrived);
     }
     if (has_failed(unpack))
         return NULL;
-    return remote_decoder_finish(decoder);
+    return sealed_decoder_finish(decoder);
 }
 
 static gpointer run_decode(gpointer arg)
@@ -133,20 +133,20 @@ static gpointer run_decode(gpointer arg)
 
 static struct cob_error *extract_all(struct cob_layer_unpack *unpack)
 {
-    g_autoptr(remote_reader) reader =
-        remote_reader_new(&extract_events, &unpack->extract, unpack->stop);
+    g_autoptr(sealed_reader) reader =
+        sealed_reader_new(&extract_events, &unpack->extract, unpack->stop);
     const uint8_t *data;
     size_t len;
 
-    COB_TRY(remote_reader_start(reader));
+    COB_TRY(sealed_reader_start(reader));
     while ((data = ring_take(unpack->plain, &len))) {
         COB_TRY(cob_cancel_check(unpack->stop));
-        COB_TRY(remote_reader_write(reader, data, len));
+        COB_TRY(sealed_reader_write(reader, data, len));
         ring_give(unpack->plain);
     }
     if (has_failed(unpack))
         return NULL;
-    COB_TRY(remote_reader_finish(reader));
+    COB_TRY(sealed_reader_finish(reader));
     return extract_finish(&unpack->extract, &unpack->implied);
 }
 

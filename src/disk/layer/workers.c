@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two sealed processes of remote.h, from inside. */
+/* The two sealed processes of sealed_readers.h, from inside. */
 #include <string.h>
 
 #include "disk/layer/frames.h"
-#include "disk/layer/remote.h"
+#include "disk/layer/sealed_readers.h"
 #include "util/fs.h"
 
 #define INPUT_BYTES (128 * (size_t)1024)
@@ -47,24 +47,23 @@ static struct cob_error *output_commit(void *arg, size_t len)
 /* A library that is loaded now is there when no file can be opened any more; it stays open. */
 static struct cob_error *load_codec(const char *name)
 {
-    static const struct codec *const codecs[] = {&codec_gzip, &codec_zstd, &codec_xz, &codec_bzip2};
+    const struct codec *codec = codec_named(name);
     struct cob_error *err = NULL;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(codecs); i++) {
-        if (strcmp(codecs[i]->name, name) != 0)
-            continue;
-        void *state = codecs[i]->open(&err);
-        (void)state;
-    }
+    if (!codec)
+        return cob_fail(COB_INTERNAL, "%s: no such codec", name);
+    codec->open(&err);
     return cob_wrap(err, "%s", name);
 }
 
-static struct cob_error *decode_to(struct output *output, uint8_t *input, int in_fd)
+static struct cob_error *decode_to(
+    struct output *output, const struct codec *codec, uint8_t *input, int in_fd)
 {
     const struct byte_sink sink = {.space = output_space, .commit = output_commit, .arg = output};
-    g_autoptr(byte_decoder) decoder = byte_decoder_new(&sink, UINT64_MAX); /* counted outside */
+    g_autoptr(byte_decoder) decoder = NULL;
     ssize_t n;
 
+    COB_TRY(byte_decoder_new(codec, &sink, UINT64_MAX, &decoder)); /* counted outside */
     while ((n = TEMP_FAILURE_RETRY(read(in_fd, input, INPUT_BYTES))) > 0)
         COB_TRY(byte_decoder_write(decoder, input, (size_t)n));
     if (n < 0)
@@ -78,10 +77,9 @@ static struct cob_error *run_decode(const char *arg, int in_fd, int out_fd)
     g_autofree uint8_t *room = g_malloc(OUTPUT_BYTES);
     g_autofree uint8_t *input = g_malloc(INPUT_BYTES);
     struct output output = {.room = room, .fd = out_fd};
-    struct cob_error *err = decode_to(&output, input, in_fd);
+    struct cob_error *err = decode_to(&output, codec_named(arg), input, in_fd);
     struct cob_error *late = flush_output(&output);
 
-    (void)arg;
     if (!err)
         return late;
     cob_error_free(late);

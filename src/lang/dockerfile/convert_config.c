@@ -76,6 +76,7 @@ static struct cob_error *convert_pairs(struct dockerfile_job *job)
     g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GString) history = g_string_new(is_env ? "ENV" : "LABEL");
 
+    COB_TRY(check_entries(job, pairs->len));
     for (guint i = 0; i < 2 * pairs->len; i++) {
         const struct dockerfile_pair *pair = g_ptr_array_index(pairs, i / 2);
         char *word = NULL;

@@ -16,7 +16,7 @@
 struct dockerfile_vars {
     GHashTable *by_name; /* name, borrowed -> GList * in order */
     GQueue order;        /* struct dockerfile_pair *, owned */
-    size_t n_bytes;      /* of all names and values */
+    size_t n_bytes;      /* what a copy of it costs */
 };
 
 /* An empty list; a copy; the end of either. */

@@ -8,7 +8,7 @@
 #include "util/limits.h"
 
 /* What expansion and environments of a build may make, all together. */
-#define MAX_SPENT_BYTES ((size_t)256 << 20)
+#define MAX_SPENT_BYTES ((size_t)128 << 20)
 
 static struct cob_error *(*const converters[])(struct dockerfile_job *job) = {
     [DOCKERFILE_ADD] = dockerfile_convert_copy,

@@ -3,6 +3,10 @@
 
 #include "lang/dockerfile/dockerfile_plan.h"
 
+/* What a variable costs beside its name and its value, more or less: a stage copies those of its
+ * base. */
+#define COST_BYTES 160
+
 static void pair_free(void *data)
 {
     struct dockerfile_pair *pair = data;
@@ -10,6 +14,11 @@ static void pair_free(void *data)
     g_free(pair->key);
     g_free(pair->value);
     g_free(pair);
+}
+
+static size_t cost_of(const struct dockerfile_pair *pair)
+{
+    return strlen(pair->key) + strlen(pair->value) + COST_BYTES;
 }
 
 struct dockerfile_vars *dockerfile_vars_new(void)
@@ -38,14 +47,14 @@ void dockerfile_vars_set(struct dockerfile_vars *vars, const char *name, const c
     if (old) {
         struct dockerfile_pair *gone = old->data;
 
-        vars->n_bytes -= strlen(gone->key) + strlen(gone->value);
+        vars->n_bytes -= cost_of(gone);
         g_hash_table_remove(vars->by_name, name);
         g_queue_delete_link(&vars->order, old);
         pair_free(gone);
     }
     g_queue_push_tail(&vars->order, pair);
     g_hash_table_insert(vars->by_name, pair->key, g_queue_peek_tail_link(&vars->order));
-    vars->n_bytes += strlen(pair->key) + strlen(pair->value);
+    vars->n_bytes += cost_of(pair);
 }
 
 struct dockerfile_vars *dockerfile_vars_copy(const struct dockerfile_vars *vars)

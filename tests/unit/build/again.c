@@ -2,6 +2,7 @@
 #include "again.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <grp.h>
 #include <unistd.h>
 
@@ -25,6 +26,19 @@ static int become(void *arg)
         setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
         return errno;
     return 0;
+}
+
+char *again_copy(const char *dir, const char *path)
+{
+    g_autofree char *name = g_path_get_basename(path);
+    char *to = g_build_filename(dir, name, NULL);
+    g_autofree char *data = NULL;
+    gsize len = 0;
+
+    g_assert_true(g_file_get_contents(path, &data, &len, NULL));
+    g_assert_true(g_file_set_contents(to, data, (gssize)len, NULL));
+    g_assert_cmpint(g_chmod(dir, 0755), ==, 0);
+    return to;
 }
 
 void again_run(const char *const *variables, const struct passwd *user)

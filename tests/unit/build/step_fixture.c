@@ -151,25 +151,12 @@ char *step_probe_path(void)
     return copy ? g_strdup(copy) : g_build_filename(dir, "unit/build/syscall_probe", NULL);
 }
 
-/* Where another user can read it, who may not look into the folder that cob was built in. */
-static char *copy_probe(const char *dir)
-{
-    g_autofree char *from = step_probe_path();
-    char *to = g_build_filename(dir, "probe", NULL);
-    g_autofree char *data = NULL;
-    gsize len = 0;
-
-    g_assert_true(g_file_get_contents(from, &data, &len, NULL));
-    g_assert_true(g_file_set_contents(to, data, (gssize)len, NULL));
-    g_chmod(dir, 0755);
-    return to;
-}
-
 /* The same tests once more, in a process that is told so by its environment. */
 static void run_again(const char *variable, const struct passwd *user)
 {
     char *scratch = check_scratch_new();
-    g_autofree char *copy = copy_probe(scratch);
+    g_autofree char *program = step_probe_path();
+    g_autofree char *copy = again_copy(scratch, program);
     g_autofree char *probe = g_strconcat("COB_TEST_PROBE=", copy, NULL);
     g_autofree char *runtime = g_strdup_printf("COB_TEST_RUNTIME=%s", g_getenv("COB_TEST_RUNTIME"));
     const char *const more[] = {

@@ -13,6 +13,8 @@
 #include "check.h"
 #include "util/fs.h"
 
+#define REGISTRY_VARIABLE "COB_TEST_REGISTRY_SH" /* where REGISTRY_SH is for another user */
+
 /* A registry behind a shell, for as long as the shell's input is open; and a store. */
 struct fixture {
     char *scratch, *host;
@@ -129,7 +131,7 @@ static void fixture_init(struct fixture *f)
 
     g_mkdir_with_parents(dir, 0755);
     g_mutex_init(&f->lock);
-    g_setenv("LIB", REGISTRY_SH, TRUE);
+    g_setenv("LIB", g_getenv(REGISTRY_VARIABLE) ? g_getenv(REGISTRY_VARIABLE) : REGISTRY_SH, TRUE);
     g_assert_true(g_spawn_async_with_pipes(NULL, (char **)(uintptr_t)argv, NULL,
         G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &f->pid, &f->in_fd, &out_fd,
         NULL, NULL));
@@ -385,7 +387,12 @@ static void test_cancelled_pull_leaves_nothing(void)
 
 static void test_rootless(void)
 {
-    again_run((const char *const[]){NULL}, again_user());
+    char *scratch = check_scratch_new();
+    g_autofree char *copy = again_copy(scratch, REGISTRY_SH);
+    g_autofree char *variable = g_strconcat(REGISTRY_VARIABLE "=", copy, NULL);
+
+    again_run((const char *const[]){variable, NULL}, again_user());
+    check_scratch_free(scratch);
 }
 
 int main(int argc, char **argv)

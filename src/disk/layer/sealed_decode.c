@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "disk/layer/remote.h"
+#include "disk/layer/sealed_readers.h"
 
-#define DETECT_BYTES 6 /* xz has the longest magic */
-
-struct remote_decoder {
+struct sealed_decoder {
     struct byte_sink sink;
     uint64_t max_bytes, n_out;
     struct cob_cancel *cancel;
-    uint8_t first[DETECT_BYTES];
+    uint8_t first[CODEC_DETECT_BYTES];
     size_t n_first;
     bool is_detected;
     struct cob_sealed *sealed; /* NULL: plain */
 };
 
-struct remote_decoder *remote_decoder_new(
+struct sealed_decoder *sealed_decoder_new(
     const struct byte_sink *sink, uint64_t max_bytes, struct cob_cancel *cancel)
 {
-    struct remote_decoder *decoder = g_new(struct remote_decoder, 1);
+    struct sealed_decoder *decoder = g_new(struct sealed_decoder, 1);
 
-    *decoder = (struct remote_decoder){.sink = *sink, .max_bytes = max_bytes, .cancel = cancel};
+    *decoder = (struct sealed_decoder){.sink = *sink, .max_bytes = max_bytes, .cancel = cancel};
     return decoder;
 }
 
-void remote_decoder_free(struct remote_decoder *decoder)
+void sealed_decoder_free(struct sealed_decoder *decoder)
 {
     if (!decoder)
         return;
@@ -32,13 +30,13 @@ void remote_decoder_free(struct remote_decoder *decoder)
     g_free(decoder);
 }
 
-static struct cob_error *make_room(struct remote_decoder *decoder, uint8_t **ret_room, size_t *cap)
+static struct cob_error *make_room(struct sealed_decoder *decoder, uint8_t **ret_room, size_t *cap)
 {
     *ret_room = decoder->sink.space(decoder->sink.arg, cap);
     return *ret_room ? NULL : cob_fail(COB_CANCELLED, "nobody takes the bytes any more");
 }
 
-static struct cob_error *put_out(struct remote_decoder *decoder, size_t n)
+static struct cob_error *put_out(struct sealed_decoder *decoder, size_t n)
 {
     decoder->n_out += n;
     if (decoder->n_out > decoder->max_bytes)
@@ -47,7 +45,7 @@ static struct cob_error *put_out(struct remote_decoder *decoder, size_t n)
     return decoder->sink.commit(decoder->sink.arg, n);
 }
 
-static struct cob_error *copy_plain(struct remote_decoder *decoder, const uint8_t *data, size_t len)
+static struct cob_error *copy_plain(struct sealed_decoder *decoder, const uint8_t *data, size_t len)
 {
     while (len > 0) {
         uint8_t *room;
@@ -64,7 +62,7 @@ static struct cob_error *copy_plain(struct remote_decoder *decoder, const uint8_
 }
 
 /* Give it the bytes, and take what comes meanwhile; without bytes, take until there is no more. */
-static struct cob_error *talk(struct remote_decoder *decoder, const uint8_t *data, size_t len)
+static struct cob_error *talk(struct sealed_decoder *decoder, const uint8_t *data, size_t len)
 {
     struct cob_sealed_exchange exchange = {.data = data, .len = len};
     bool is_all = len == 0;
@@ -87,14 +85,14 @@ static struct cob_error *talk(struct remote_decoder *decoder, const uint8_t *dat
     return NULL;
 }
 
-static struct cob_error *pass_on(struct remote_decoder *decoder, const uint8_t *data, size_t len)
+static struct cob_error *pass_on(struct sealed_decoder *decoder, const uint8_t *data, size_t len)
 {
     if (len == 0)
         return NULL;
     return decoder->sealed ? talk(decoder, data, len) : copy_plain(decoder, data, len);
 }
 
-static struct cob_error *detect(struct remote_decoder *decoder)
+static struct cob_error *detect(struct sealed_decoder *decoder)
 {
     const struct codec *codec = codec_detect(decoder->first, decoder->n_first);
 
@@ -104,15 +102,15 @@ static struct cob_error *detect(struct remote_decoder *decoder)
     return pass_on(decoder, decoder->first, decoder->n_first);
 }
 
-struct cob_error *remote_decoder_write(
-    struct remote_decoder *decoder, const uint8_t *data, size_t len)
+struct cob_error *sealed_decoder_write(
+    struct sealed_decoder *decoder, const uint8_t *data, size_t len)
 {
     if (!decoder->is_detected) {
-        size_t n = MIN(len, DETECT_BYTES - decoder->n_first);
+        size_t n = MIN(len, CODEC_DETECT_BYTES - decoder->n_first);
 
         memcpy(decoder->first + decoder->n_first, data, n);
         decoder->n_first += n;
-        if (decoder->n_first < DETECT_BYTES)
+        if (decoder->n_first < CODEC_DETECT_BYTES)
             return NULL;
         COB_TRY(detect(decoder));
         data += n;
@@ -121,7 +119,7 @@ struct cob_error *remote_decoder_write(
     return pass_on(decoder, data, len);
 }
 
-struct cob_error *remote_decoder_finish(struct remote_decoder *decoder)
+struct cob_error *sealed_decoder_finish(struct sealed_decoder *decoder)
 {
     if (!decoder->is_detected)
         COB_TRY(detect(decoder));

@@ -21,31 +21,31 @@
 /* workers.c */
 extern const struct cob_sealed_worker layer_decode_worker, layer_untar_worker;
 
-struct remote_decoder;
+struct sealed_decoder;
 
 /* max_bytes: of output. cancel: borrowed; NULL: never. */
-struct remote_decoder *remote_decoder_new(
+struct sealed_decoder *sealed_decoder_new(
     const struct byte_sink *sink, uint64_t max_bytes, struct cob_cancel *cancel);
-void remote_decoder_free(struct remote_decoder *decoder);
-COB_AUTOPTR(remote_decoder, remote_decoder_free)
+void sealed_decoder_free(struct sealed_decoder *decoder);
+COB_AUTOPTR(sealed_decoder, sealed_decoder_free)
 
 /* errors: as byte_decoder_write(); COB_INTERNAL when the process died. */
-COB_RESULT struct cob_error *remote_decoder_write(
-    struct remote_decoder *decoder, const uint8_t *data, size_t len);
-COB_RESULT struct cob_error *remote_decoder_finish(struct remote_decoder *decoder);
+COB_RESULT struct cob_error *sealed_decoder_write(
+    struct sealed_decoder *decoder, const uint8_t *data, size_t len);
+COB_RESULT struct cob_error *sealed_decoder_finish(struct sealed_decoder *decoder);
 
-struct remote_reader;
+struct sealed_reader;
 
 /* events, arg, cancel: borrowed. The entry of an event has no extents. */
-struct remote_reader *remote_reader_new(
+struct sealed_reader *sealed_reader_new(
     const struct tar_events *events, void *arg, struct cob_cancel *cancel);
-void remote_reader_free(struct remote_reader *reader);
-COB_AUTOPTR(remote_reader, remote_reader_free)
+void sealed_reader_free(struct sealed_reader *reader);
+COB_AUTOPTR(sealed_reader, sealed_reader_free)
 
 /* Start its process before there is something for it, so that it need not be waited for later. */
-COB_RESULT struct cob_error *remote_reader_start(struct remote_reader *reader);
+COB_RESULT struct cob_error *sealed_reader_start(struct sealed_reader *reader);
 
 /* errors: as tar_reader_write(); COB_INTERNAL when the process died or broke the rules. */
-COB_RESULT struct cob_error *remote_reader_write(
-    struct remote_reader *reader, const uint8_t *data, size_t len);
-COB_RESULT struct cob_error *remote_reader_finish(struct remote_reader *reader);
+COB_RESULT struct cob_error *sealed_reader_write(
+    struct sealed_reader *reader, const uint8_t *data, size_t len);
+COB_RESULT struct cob_error *sealed_reader_finish(struct sealed_reader *reader);

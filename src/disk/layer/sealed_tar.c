@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "disk/layer/frames.h"
-#include "disk/layer/remote.h"
+#include "disk/layer/sealed_readers.h"
 
 #define REPLY_BYTES (64 * (size_t)1024)
 
-struct remote_reader {
+struct sealed_reader {
     const struct tar_events *events;
     void *arg;
     struct cob_cancel *cancel;
@@ -18,19 +18,19 @@ struct remote_reader {
     size_t reply_at;
 };
 
-struct remote_reader *remote_reader_new(
+struct sealed_reader *sealed_reader_new(
     const struct tar_events *events, void *arg, struct cob_cancel *cancel)
 {
-    struct remote_reader *reader = g_new(struct remote_reader, 1);
+    struct sealed_reader *reader = g_new(struct sealed_reader, 1);
 
-    *reader = (struct remote_reader){
+    *reader = (struct sealed_reader){
         .events = events, .arg = arg, .cancel = cancel, .reply = g_byte_array_new()};
     tar_entry_init(&reader->entry);
     reader->check.entry = &reader->entry;
     return reader;
 }
 
-void remote_reader_free(struct remote_reader *reader)
+void sealed_reader_free(struct sealed_reader *reader)
 {
     if (!reader)
         return;
@@ -40,7 +40,7 @@ void remote_reader_free(struct remote_reader *reader)
     g_free(reader);
 }
 
-static struct cob_error *send_all(struct remote_reader *reader, const void *data, size_t len)
+static struct cob_error *send_all(struct sealed_reader *reader, const void *data, size_t len)
 {
     struct cob_sealed_exchange exchange = {.data = data, .len = len};
 
@@ -53,7 +53,7 @@ static struct cob_error *send_all(struct remote_reader *reader, const void *data
 }
 
 /* More of the reply, behind what there is; what was obeyed makes room. */
-static struct cob_error *hear(struct remote_reader *reader)
+static struct cob_error *hear(struct sealed_reader *reader)
 {
     GByteArray *reply = reader->reply;
 
@@ -74,7 +74,7 @@ static struct cob_error *hear(struct remote_reader *reader)
 /* The next whole frame.
  * ret_data: borrowed until the next call. */
 static struct cob_error *next_frame(
-    struct remote_reader *reader, struct frame_head *head, const uint8_t **ret_data)
+    struct sealed_reader *reader, struct frame_head *head, const uint8_t **ret_data)
 {
     size_t want = sizeof(*head);
 
@@ -98,7 +98,7 @@ static struct cob_error *next_frame(
 }
 
 static struct cob_error *obey_data(
-    struct remote_reader *reader, const uint8_t *chunk, const uint8_t *frame)
+    struct sealed_reader *reader, const uint8_t *chunk, const uint8_t *frame)
 {
     struct frame_data place;
 
@@ -107,7 +107,7 @@ static struct cob_error *obey_data(
 }
 
 /* Do what a frame says, which was found to be by the rules. */
-static struct cob_error *obey(struct remote_reader *reader, const struct frame_head *head,
+static struct cob_error *obey(struct sealed_reader *reader, const struct frame_head *head,
     const uint8_t *chunk, const uint8_t *frame)
 {
     struct frame_done done;
@@ -128,7 +128,7 @@ static struct cob_error *obey(struct remote_reader *reader, const struct frame_h
     g_assert_not_reached();
 }
 
-static struct cob_error *take_replies(struct remote_reader *reader, const uint8_t *chunk)
+static struct cob_error *take_replies(struct sealed_reader *reader, const uint8_t *chunk)
 {
     struct frame_head head = {0};
     const uint8_t *frame = NULL;
@@ -142,13 +142,13 @@ static struct cob_error *take_replies(struct remote_reader *reader, const uint8_
     return NULL;
 }
 
-struct cob_error *remote_reader_start(struct remote_reader *reader)
+struct cob_error *sealed_reader_start(struct sealed_reader *reader)
 {
     return reader->sealed ? NULL : cob_sealed_spawn(&layer_untar_worker, "-", &reader->sealed);
 }
 
 static struct cob_error *write_chunk(
-    struct remote_reader *reader, const uint8_t *data, uint32_t len)
+    struct sealed_reader *reader, const uint8_t *data, uint32_t len)
 {
     const uint32_t passed_over = (uint32_t)MIN((uint64_t)len, reader->unneeded);
     const struct frame_chunk chunk = {.passed_over = passed_over, .sent_len = len - passed_over};
@@ -160,9 +160,9 @@ static struct cob_error *write_chunk(
     return take_replies(reader, data);
 }
 
-struct cob_error *remote_reader_write(struct remote_reader *reader, const uint8_t *data, size_t len)
+struct cob_error *sealed_reader_write(struct sealed_reader *reader, const uint8_t *data, size_t len)
 {
-    COB_TRY(remote_reader_start(reader));
+    COB_TRY(sealed_reader_start(reader));
     while (len > 0 && reader->unneeded != UINT64_MAX) {
         size_t n = MIN(len, FRAME_CHUNK_BYTES);
 
@@ -174,11 +174,11 @@ struct cob_error *remote_reader_write(struct remote_reader *reader, const uint8_
 }
 
 /* An entry that never ends is the worker's fault: its reader would have told. */
-struct cob_error *remote_reader_finish(struct remote_reader *reader)
+struct cob_error *sealed_reader_finish(struct sealed_reader *reader)
 {
     const struct frame_chunk last = {.is_last = 1};
 
-    COB_TRY(remote_reader_start(reader));
+    COB_TRY(sealed_reader_start(reader));
     COB_TRY(send_all(reader, &last, sizeof(last)));
     COB_TRY(take_replies(reader, NULL));
     if (reader->check.is_in_entry)
