@@ -42,8 +42,9 @@ static void add_image(GPtrArray *images, GHashTable *seen, char *ref,
 {
     struct cob_dockerfile_image *image = g_new(struct cob_dockerfile_image, 1);
 
-    *image = (struct cob_dockerfile_image){
-        .ref = ref, .platform = cob_platform_text(platform), .range = node->range,
+    *image = (struct cob_dockerfile_image){.ref = ref,
+        .platform = cob_platform_text(platform),
+        .range = node->range,
         .context = node->context ? g_strdup(node->context->key) : NULL};
     if (g_hash_table_add(seen, g_strconcat(image->ref, " ", image->platform, NULL)))
         g_ptr_array_add(images, image);

@@ -62,8 +62,8 @@ struct cob_dockerfile_request {
     GHashTable *build_args;      /* name -> value, both char *; NULL: none */
     GHashTable *labels;          /* name -> value, set on top of those of the Dockerfile */
     GHashTable *contexts;        /* named ones: "alpine", "alpine::linux/arm64" -> "local:NAME",
-                                    "docker-image://REF", "oci-layout://STORE@DIGEST", a URL; char *,
-                                    NULL: none */
+                                    "docker-image://REF", "oci-layout://STORE@DIGEST", a URL;
+                                    both char *; NULL: none */
     const char *target_platform; /* "linux/arm64"; NULL: the build platform */
     const char *build_platform;  /* where steps run; NULL: linux/amd64 or what cob was built for */
     bool is_multi_platform;      /* names begin with the platform: "[linux/arm64 1/3] RUN ..." */
@@ -155,7 +155,7 @@ struct cob_dockerfile_epoch {
 };
 
 /* Find it.  ret: untouched on failure, else the caller's: cob_dockerfile_epoch_done().
- * errors: COB_INVALID: there is no such stage; or it is more than FROM scratch, ARGs and one ADD. */
+ * errors: COB_INVALID: there is no such stage, or more in it than FROM scratch, ARGs, one ADD. */
 COB_RESULT struct cob_error *cob_dockerfile_epoch(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, const char *name,
     struct cob_dockerfile_epoch *ret_epoch);

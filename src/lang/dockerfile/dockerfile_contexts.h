@@ -48,8 +48,8 @@ COB_RESULT struct cob_error *dockerfile_context_start(
     struct dockerfile_convert *convert, struct dockerfile_build *build);
 
 /* Add the source of an image that a context names; full: with its digest. */
-struct cob_llb_ref dockerfile_context_add_image(struct dockerfile_convert *convert,
-    const struct dockerfile_build *build, const char *full);
+struct cob_llb_ref dockerfile_context_add_image(
+    struct dockerfile_convert *convert, const struct dockerfile_build *build, const char *full);
 
 /* The root file system of a node as something that steps may stand on. */
 struct cob_llb_ref dockerfile_context_base(

@@ -56,8 +56,8 @@ struct dockerfile_node {
     struct dockerfile_node *base;         /* an earlier stage; NULL: an image, or scratch */
     bool is_scratch;
     struct dockerfile_context *context; /* what stands in for it, owned; NULL: nothing does */
-    bool is_replaced; /* all of the stage: no step of it counts */
-    struct cob_platform *platform; /* of --platform; NULL: not said */
+    bool is_replaced;                   /* all of the stage: no step of it counts */
+    struct cob_platform *platform;      /* of --platform; NULL: not said */
     struct cob_range range;
     GPtrArray *triggers; /* struct dockerfile_instruction *, owned: of the base's ONBUILD */
     GPtrArray *steps;    /* struct dockerfile_step *, owned: the triggers, then the stage's own */

@@ -227,8 +227,7 @@ static struct cob_error *open_local(void *arg, const char *name, struct cob_ops_
     g_autofree char *path = g_build_filename(fixture->scratch, "context", NULL);
 
     g_assert_cmpstr(name, ==, "context");
-    *ret_local =
-        (struct cob_ops_local){.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    *ret_local = (struct cob_ops_local){.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     return ret_local->dir_fd < 0 ? cob_fail_errno(errno, "open %s", path) : NULL;
 }
 

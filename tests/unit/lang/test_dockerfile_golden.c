@@ -66,7 +66,8 @@ static void read_option(struct asked *asked, const char *option)
         {"cache-ns=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cache_mount_namespace)},
     };
     const char *value = strchr(option, '=') ? strchr(option, '=') + 1 : "";
-    bool is_arg = g_str_has_prefix(option, "build-arg="), is_label = g_str_has_prefix(option, "label=");
+    bool is_arg = g_str_has_prefix(option, "build-arg="),
+         is_label = g_str_has_prefix(option, "label=");
     bool is_context = g_str_has_prefix(option, "context=");
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -81,8 +82,8 @@ static void read_option(struct asked *asked, const char *option)
         const char *equals = strchr(value, '=');
         GHashTable *table = is_arg ? asked->build_args : is_label ? asked->labels : asked->contexts;
 
-        g_hash_table_insert(table,
-            g_strndup(value, (size_t)(equals - value)), g_strdup(equals + 1));
+        g_hash_table_insert(
+            table, g_strndup(value, (size_t)(equals - value)), g_strdup(equals + 1));
     }
     if (strcmp(option, "no-cache") == 0)
         asked->request.is_no_cache = true;
