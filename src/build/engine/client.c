@@ -58,6 +58,19 @@ struct cob_ops_client cob_engine_client(struct client *client)
         .arg = client, .open_local = open_local, .get_secret = get_secret};
 }
 
+/* Who names a context by ssh himself means his own agent, without --ssh, as for buildx. */
+static struct cob_error *get_ssh(void *arg, const char *id, char **ret_path)
+{
+    const struct cob_ops_client side = cob_engine_client(arg);
+
+    *ret_path = NULL;
+    if (side.get_ssh)
+        COB_TRY(side.get_ssh(arg, id, ret_path));
+    if (!*ret_path && strcmp(id, "default") == 0)
+        *ret_path = g_strdup(g_getenv("SSH_AUTH_SOCK"));
+    return NULL;
+}
+
 struct cob_remote_client cob_engine_remote_client(
     struct client *client, const struct cob_observer *observer, const char *vertex)
 {
@@ -65,7 +78,7 @@ struct cob_remote_client cob_engine_remote_client(
 
     return (struct cob_remote_client){.arg = client,
         .get_secret = side.get_secret,
-        .get_ssh = side.get_ssh,
+        .get_ssh = get_ssh,
         .observer = observer,
         .vertex = vertex};
 }

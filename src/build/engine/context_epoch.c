@@ -92,9 +92,7 @@ static struct cob_error *of_main(const struct contexts *contexts, struct epoch *
     *epoch = (struct epoch){.is_set = contexts->time_s != 0, .time_s = contexts->time_s};
     if (epoch->is_set || (!tree->snapshot && !tree->draft))
         return NULL;
-    if (tree->snapshot && contexts->file_path && strstr(contexts->file_path, "://"))
-        return NULL; /* a file that is no archive */
-    return latest_of(tree->dir_fd, epoch);
+    return contexts->is_one_file ? NULL : latest_of(tree->dir_fd, epoch);
 }
 
 static struct cob_error *of_git(const struct frontend_call *call, const char *text,
@@ -191,16 +189,12 @@ struct cob_error *cob_engine_epoch(const struct frontend_call *call,
     }
     epoch.is_set = false;
     const char *input = g_hash_table_lookup(call->contexts->named, text);
-    bool is_word = g_ascii_isalpha(*text);
     if (strcmp(text, "context") == 0)
         COB_TRY(of_main(call->contexts, &epoch));
     else if (input)
         COB_TRY(of_named(call, text, input, &epoch));
-    else if (is_word)
-        COB_TRY(of_stage(call, dockerfile, wish, text, &epoch));
     else
-        return cob_fail(
-            COB_INVALID, "invalid SOURCE_DATE_EPOCH: %s: it should be seconds since 1970", text);
+        COB_TRY(of_stage(call, dockerfile, wish, text, &epoch));
     *ret_epoch = epoch;
     g_hash_table_replace(wish->build_args, g_strdup("SOURCE_DATE_EPOCH"),
         epoch.is_set ? g_strdup_printf("%" G_GINT64_FORMAT, epoch.time_s) : g_strdup(""));

@@ -11,6 +11,7 @@
  * spec: buildx build/opt.go, loadInputs; BuildKit frontend/dockerui/context.go.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -22,7 +23,6 @@
 
 #define FAILED "failed to solve" /* as the whole build */
 #define WEB_STEP "[internal] load remote build context"
-#define WEB_FILE "context" /* the name of a file that is the whole context */
 #define BUFFER_BYTES (256 * (size_t)1024)
 
 /* --- directories --- */
@@ -73,6 +73,22 @@ static void tell_left_out(void *arg, const char *text)
     step->observer->warning(step->observer->arg, &event);
 }
 
+/* The next bytes, when they come.  ret_len: 0: there are no more. */
+static struct cob_error *read_some(const struct frontend_call *call, char *buffer, gsize *ret_len)
+{
+    struct pollfd fds[] = {{.fd = call->request->context_fd, .events = POLLIN},
+        {.fd = cob_cancel_fd(call->cancel), .events = POLLIN}};
+    ssize_t n;
+
+    TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1));
+    COB_TRY(cob_cancel_check(call->cancel));
+    n = TEMP_FAILURE_RETRY(read(call->request->context_fd, buffer, BUFFER_BYTES));
+    if (n < 0)
+        return cob_fail_errno(errno, "read standard input");
+    *ret_len = (gsize)n;
+    return NULL;
+}
+
 static struct cob_error *unpack(const struct frontend_call *call, struct internal_step *step,
     const struct context_tree *tree, uint64_t *ret_n_bytes)
 {
@@ -87,16 +103,12 @@ static struct cob_error *unpack(const struct frontend_call *call, struct interna
     g_autofree char *buffer = g_malloc(BUFFER_BYTES);
     gsize len;
     const void *head = g_bytes_get_data(call->request->context_head, &len);
-    ssize_t n = 0;
 
-    COB_TRY(cob_layer_unpack_write(unpacker, head, len));
-    *ret_n_bytes = len;
-    while ((n = TEMP_FAILURE_RETRY(read(call->request->context_fd, buffer, BUFFER_BYTES))) > 0) {
-        COB_TRY(cob_layer_unpack_write(unpacker, buffer, (size_t)n));
-        *ret_n_bytes += (uint64_t)n;
+    for (*ret_n_bytes = 0; len > 0; head = buffer) {
+        COB_TRY(cob_layer_unpack_write(unpacker, head, len));
+        *ret_n_bytes += len;
+        COB_TRY(read_some(call, buffer, &len));
     }
-    if (n < 0)
-        return cob_fail_errno(errno, "read standard input");
     return cob_layer_unpack_finish(unpacker, NULL);
 }
 
@@ -120,7 +132,8 @@ static struct cob_error *open_stdin(const struct frontend_call *call, struct con
 static struct cob_error *open_http(
     const struct frontend_call *call, struct contexts *contexts, struct context_tree *tree)
 {
-    const struct cob_remote_file file = {.url = call->request->context, .filename = WEB_FILE};
+    const struct cob_remote_file file = {
+        .url = call->request->context, .filename = COB_ENGINE_ONE_FILE};
     struct internal_step step = cob_engine_step_begin(call->observer, WEB_STEP);
     struct client client = {.request = call->request};
     const struct cob_remote_client side =
@@ -131,10 +144,7 @@ static struct cob_error *open_http(
         cob_remote_context_fetch(call->engine->remotes, &file, &side, call->cancel, &found)));
     tree->keeps_owners = found.is_archive;
     contexts->time_s = found.mtime_s;
-    if (!found.is_archive) {
-        contexts->file_name = g_strdup(WEB_FILE);
-        contexts->file_path = g_strdup(call->request->context);
-    }
+    contexts->is_one_file = !found.is_archive;
     return open_snapshot(tree, found.snapshot);
 }
 

@@ -173,45 +173,54 @@ static bool is_remote(const struct contexts *contexts)
     return tree->snapshot || tree->draft;
 }
 
+static bool is_url(const char *path)
+{
+    return path && (g_str_has_prefix(path, "http://") || g_str_has_prefix(path, "https://"));
+}
+
+/* A file of the user's own, wherever the context comes from. */
+static struct cob_error *open_own_dir(struct contexts *contexts, const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+
+    contexts->file_name = g_path_get_basename(path);
+    contexts->file_path = g_strdup(path);
+    contexts->file_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (contexts->file_dir_fd >= 0)
+        return NULL;
+    if (errno == ENOENT)
+        return cob_fail(
+            COB_NOT_FOUND, "failed to read dockerfile: open %s: no such file or directory", path);
+    return cob_fail_errno(errno, "failed to read dockerfile: open %s", dir);
+}
+
 /* A path is the user's, unless it is relative and the context is none of the user's directories. */
 static struct cob_error *find_dockerfile(
     const struct frontend_call *call, struct contexts *contexts)
 {
-    const char *path = call->request->dockerfile;
+    const struct cob_engine_request *request = call->request;
     const struct context_tree *tree = g_ptr_array_index(contexts->trees, 0);
+    const char *path = request->dockerfile;
 
-    if (contexts->file_name) /* the context is nothing but this */
-        return NULL;
-    if (call->request->dockerfile_bytes || (path && g_str_has_prefix(path, "http"))) {
+    if (request->dockerfile_bytes || is_url(path)) {
         contexts->file_name = g_strdup("Dockerfile");
-        if (!call->request->dockerfile_bytes && strstr(path, "://"))
+        if (!request->dockerfile_bytes)
             return cob_engine_contexts_get_dockerfile(call, path, &contexts->dockerfile);
-        contexts->dockerfile =
-            call->request->dockerfile_bytes ? g_bytes_ref(call->request->dockerfile_bytes) : NULL;
-        if (contexts->dockerfile)
-            return NULL;
-        g_clear_pointer(&contexts->file_name, g_free);
-    }
-    if (!path)
-        contexts->file_name = usual_name(tree->dir_fd);
-    else if (is_remote(contexts) && *path != '/')
-        contexts->file_name = g_strdup(path);
-    if (contexts->file_name) {
-        contexts->file_path = is_remote(contexts) ? g_strdup(contexts->file_name)
-                                                  : g_build_filename(call->request->context,
-                                                        contexts->file_name, NULL);
+        contexts->dockerfile = g_bytes_ref(request->dockerfile_bytes);
         return NULL;
     }
-    g_autofree char *dir = g_path_get_dirname(path);
-    contexts->file_name = g_path_get_basename(path);
-    contexts->file_path = g_strdup(path);
-    contexts->file_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (contexts->file_dir_fd < 0 && errno != ENOENT)
-        return cob_fail_errno(errno, "failed to read dockerfile: open %s", dir);
-    return contexts->file_dir_fd < 0
-               ? cob_fail(COB_NOT_FOUND,
-                     "failed to read dockerfile: open %s: no such file or directory", path)
-               : NULL;
+    if (path && (*path == '/' || !is_remote(contexts)))
+        return open_own_dir(contexts, path);
+    if (path)
+        contexts->file_name = g_strdup(path);
+    else if (contexts->is_one_file)
+        contexts->file_name = g_strdup(COB_ENGINE_ONE_FILE);
+    else
+        contexts->file_name = usual_name(tree->dir_fd);
+    contexts->file_path = is_remote(contexts)
+                              ? g_strdup(contexts->file_name)
+                              : g_build_filename(request->context, contexts->file_name, NULL);
+    return NULL;
 }
 
 static int dir_of_dockerfile(const struct contexts *contexts)

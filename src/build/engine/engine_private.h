@@ -75,6 +75,8 @@ struct contexts {
     char *file_name;    /* in there */
     char *file_path;    /* for people */
     bool is_ignore_read;
+    bool is_one_file; /* the build context is a file by URL, of the name that is here: */
+#define COB_ENGINE_ONE_FILE "context"
     int64_t time_s; /* of a remote build context; 0: not known */
 };
 

@@ -101,7 +101,10 @@ struct cob_error *cob_dockerfile_epoch(const struct cob_dockerfile *dockerfile,
     COB_TRY(dockerfile_plan_new(dockerfile, &quiet, /* triggers= */ NULL, &plan));
     node = dockerfile_plan_find(plan, name);
     if (!node)
-        return cob_fail(COB_INVALID, "invalid SOURCE_DATE_EPOCH: %s", name);
+        return cob_fail(COB_INVALID,
+            "invalid SOURCE_DATE_EPOCH: %s: it should be seconds since 1970, context, or the name "
+            "of a context or a stage",
+            name);
     struct cob_error *err =
         cob_error_at(read_stage(plan, node->stage, &epoch), dockerfile->file, node->range);
     if (err)
