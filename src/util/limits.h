@@ -43,7 +43,9 @@
 #define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
 
 /* build/: what a step or an image makes us read */
-#define COB_LIMIT_SECRET_BYTES (500 * 1000) /* as in BuildKit's session/secrets */
+#define COB_LIMIT_SECRET_BYTES (500 * 1000)      /* as in BuildKit's session/secrets */
+#define COB_LIMIT_SSH_KEY_BYTES (100 * COB_KIB)  /* as in BuildKit's sshprovider */
+#define COB_LIMIT_SSHAGENT_BYTES (256 * COB_KIB) /* of a message, as OpenSSH has it */
 #define COB_LIMIT_PASSWD_BYTES (10 * COB_MIB)
 #define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
 

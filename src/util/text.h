@@ -21,6 +21,10 @@ char *cob_text_visible(const char *text);
  * spec: go-units size.go, HumanSize. */
 char *cob_text_size(uint64_t bytes);
 
+/* The other way round, with powers of 1024 as memory has them: "64m", "1.5 GiB", "100".
+ * spec: go-units size.go, RAMInBytes. */
+bool cob_text_read_size(const char *text, int64_t *ret_bytes);
+
 /* How long ago, as docker prints it: "Less than a second", "5 minutes", "About an hour", "3 days".
  * The caller frees it.
  * spec: go-units duration.go, HumanDuration. */

@@ -3,6 +3,7 @@
 
 #include "app/cli/cli_engine.h"
 #include "disk/layer/layer.h"
+#include "lang/llb/llb.h"
 #include "util/fs.h"
 #include "util/limits.h"
 
@@ -239,6 +240,7 @@ static struct cob_error *fill(const struct cli_call *call, struct cli_build_requ
             "--platform %s: more than one platform is not carried out yet", platform);
     add_build_args(build, cli_call_list(call, "build-arg"));
     COB_TRY(set_parallel(call, build));
+    COB_TRY(cli_run_limits_fill(call, build));
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
     COB_TRY(add_outputs(build, cli_call_list(call, "output")));
     add_no_cache_stages(build, cli_call_list(call, "no-cache-filter"));
@@ -261,9 +263,10 @@ struct cob_error *cli_build_request_init(
                 .platform = cli_call_text(call, "platform"),
                 .network = cli_call_text(call, "network"),
                 .allow = cli_call_list(call, "allow"),
-                .extra_hosts = cli_call_list(call, "add-host"),
+                .ssh = cli_call_list(call, "ssh"),
             },
         .secrets = g_array_new(FALSE, FALSE, sizeof(struct cob_engine_secret)),
+        .ulimits = g_array_new(FALSE, FALSE, sizeof(struct cob_llb_ulimit)),
         .build_args = g_ptr_array_new(),
         .texts = g_ptr_array_new_with_free_func(g_free),
     };
@@ -277,6 +280,7 @@ void cli_build_request_done(struct cli_build_request *build)
 {
     g_clear_pointer(&build->request.dockerfile_bytes, g_bytes_unref);
     g_clear_pointer(&build->secrets, g_array_unref);
+    g_clear_pointer(&build->ulimits, g_array_unref);
     g_clear_pointer(&build->build_args, g_ptr_array_unref);
     g_clear_pointer(&build->texts, g_ptr_array_unref);
     g_clear_pointer(&build->request.context_head, g_bytes_unref);

@@ -30,9 +30,14 @@ COB_RESULT struct cob_error *cli_engine_work(
 struct cli_build_request {
     struct cob_engine_request request; /* borrows from the call and from below */
     GArray *secrets;                   /* struct cob_engine_secret */
+    GArray *ulimits;                   /* struct cob_llb_ulimit */
     GPtrArray *build_args;             /* char *, borrowed; then NULL */
     GPtrArray *texts;                  /* char *, owned: what `request` points at */
 };
 COB_RESULT struct cob_error *cli_build_request_init(
     const struct cli_call *call, struct cli_build_request *build);
 void cli_build_request_done(struct cli_build_request *build);
+
+/* --- run_limits.c: the part of it about the surroundings of steps --- */
+COB_RESULT struct cob_error *cli_run_limits_fill(
+    const struct cli_call *call, struct cli_build_request *build);

@@ -20,6 +20,7 @@ struct building {
     struct frontend frontend;
     struct uses uses;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
+    GHashTable *agents; /* of cob_engine_agents() */
     GPtrArray *outputs; /* struct cob_exporter_output, owned */
 };
 
@@ -58,15 +59,18 @@ static bool is_allowed(const struct cob_engine_request *request, const char *ent
     return request->allow && g_strv_contains(request->allow, entitlement);
 }
 
+/* Devices may be allowed: there are none, so that changes nothing. */
 static struct cob_error *check_entitlements(const struct cob_engine_request *request)
 {
-    static const char *const known[] = {"network.host", NULL};
     enum cob_executor_network network;
 
     for (const char *const *name = request->allow; name && *name; name++) {
-        if (!g_strv_contains(known, *name))
-            return cob_fail(
-                COB_UNIMPLEMENTED, "--allow %s: not supported; there is: %s", *name, known[0]);
+        if (strcmp(*name, "network.host") != 0 && strcmp(*name, "security.insecure") != 0 &&
+            strcmp(*name, "device") != 0 && !g_str_has_prefix(*name, "device="))
+            return cob_fail(COB_INVALID,
+                "--allow %s: unknown entitlement: there are network.host, security.insecure and "
+                "device",
+                *name);
     }
     COB_TRY(cob_engine_network(request->network, &network));
     if (network == COB_EXECUTOR_NETWORK_HOST && !is_allowed(request, "network.host"))
@@ -140,7 +144,8 @@ static struct cob_error *run_graph(
     struct building *building, const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     struct cob_engine *engine = building->engine;
-    struct client client = {.request = building->request, .contexts = &building->contexts};
+    struct client client = {
+        .request = building->request, .contexts = &building->contexts, .agents = building->agents};
     const struct cob_ops_client side = cob_engine_client(&client);
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
@@ -149,8 +154,10 @@ static struct cob_error *run_graph(
         .observer = building->observer,
         .client = &side,
         .is_host_network_allowed = is_allowed(building->request, "network.host"),
+        .is_insecure_allowed = is_allowed(building->request, "security.insecure"),
         .build_name = name};
 
+    COB_TRY(cob_ops_check_graph(&config, graph));
     COB_TRY(cob_engine_executor(engine, &config.executor));
     COB_TRY(cob_engine_cachemounts(engine, &config.cachemounts));
     return solve_with_ops(building, &config, graph, result);
@@ -174,18 +181,22 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
 {
     struct building building = {
         .engine = engine, .request = request, .observer = observer, .cancel = cancel};
-    const struct frontend_call call = {engine, request, observer, cancel, &building.contexts};
+    struct frontend_call call = {engine, request, observer, cancel, &building.contexts, NULL};
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
     cob_engine_uses_init(&building.uses, engine->store);
-    err = cob_engine_contexts_open(&call, &building.contexts);
+    err = cob_engine_agents(request, cancel, &call.agents);
+    building.agents = call.agents;
+    if (!err)
+        err = cob_engine_contexts_open(&call, &building.contexts);
     if (!err)
         err = cob_wrap(build(&building, &call, &result), "failed to solve");
     cob_engine_uses_done(&building.uses);
     cob_engine_frontend_done(&building.frontend);
     cob_engine_contexts_close(&building.contexts);
     g_clear_pointer(&building.names, g_ptr_array_unref);
+    g_clear_pointer(&building.agents, g_hash_table_unref);
     g_clear_pointer(&building.outputs, g_ptr_array_unref);
     if (!err) {
         *ret_result = result;
@@ -200,7 +211,7 @@ struct cob_error *cob_engine_llb(struct cob_engine *engine,
     struct cob_cancel *cancel, char **ret_text)
 {
     struct contexts contexts = {0};
-    const struct frontend_call call = {engine, request, observer, cancel, &contexts};
+    const struct frontend_call call = {engine, request, observer, cancel, &contexts, NULL};
     struct frontend frontend = {0};
     struct cob_error *err = cob_engine_contexts_open(&call, &contexts);
 

@@ -52,21 +52,51 @@ static struct cob_error *get_secret(void *arg, const char *id, GBytes **ret_secr
     return NULL;
 }
 
+static struct cob_sshagent *find_ssh(void *arg, const char *id)
+{
+    const struct client *client = arg;
+
+    return client->agents ? g_hash_table_lookup(client->agents, id) : NULL;
+}
+
+static void close_agent(void *agent)
+{
+    cob_sshagent_close(agent);
+}
+
+struct cob_error *cob_engine_agents(
+    const struct cob_engine_request *request, struct cob_cancel *cancel, GHashTable **ret_agents)
+{
+    g_autoptr(GHashTable) agents =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_agent);
+
+    for (const char *const *text = request->ssh; text && *text; text++) {
+        g_auto(GStrv) parts = g_strsplit(*text, "=", 2);
+        g_auto(GStrv) paths = parts[0] && parts[1] ? g_strsplit(parts[1], ",", -1) : NULL;
+        const char *id = parts[0] && *parts[0] ? parts[0] : "default";
+        struct cob_sshagent *agent = NULL;
+
+        COB_TRY(cob_wrap(cob_sshagent_open((const char *const *)paths, cancel, &agent),
+            "failed to convert agent config for ID: \"%s\"", id));
+        g_hash_table_replace(agents, g_strdup(id), agent);
+    }
+    *ret_agents = g_steal_pointer(&agents);
+    return NULL;
+}
+
 struct cob_ops_client cob_engine_client(struct client *client)
 {
     return (struct cob_ops_client){
-        .arg = client, .open_local = open_local, .get_secret = get_secret};
+        .arg = client, .open_local = open_local, .get_secret = get_secret, .find_ssh = find_ssh};
 }
 
 /* Who names a context by ssh himself means his own agent, without --ssh, as for buildx. */
 static struct cob_error *get_ssh(void *arg, const char *id, char **ret_path)
 {
-    const struct cob_ops_client side = cob_engine_client(arg);
+    const struct cob_sshagent *agent = find_ssh(arg, id);
 
-    *ret_path = NULL;
-    if (side.get_ssh)
-        COB_TRY(side.get_ssh(arg, id, ret_path));
-    if (!*ret_path && strcmp(id, "default") == 0)
+    *ret_path = agent ? g_strdup(cob_sshagent_socket(agent)) : NULL;
+    if (!agent && strcmp(id, "default") == 0)
         *ret_path = g_strdup(g_getenv("SSH_AUTH_SOCK"));
     return NULL;
 }

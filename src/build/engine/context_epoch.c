@@ -134,7 +134,7 @@ static struct cob_error *of_remote(const struct frontend_call *call,
     const struct cob_dockerfile_epoch *source, const char *title, struct epoch *epoch)
 {
     enum cob_contextref_kind kind;
-    struct client client = {.request = call->request};
+    struct client client = {.request = call->request, .agents = call->agents};
 
     COB_TRY(cob_contextref_kind(source->source, &kind));
     if (kind != COB_CONTEXTREF_HTTP && kind != COB_CONTEXTREF_GIT)

@@ -135,7 +135,7 @@ static struct cob_error *open_http(
     const struct cob_remote_file file = {
         .url = call->request->context, .filename = COB_ENGINE_ONE_FILE};
     struct internal_step step = cob_engine_step_begin(call->observer, WEB_STEP);
-    struct client client = {.request = call->request};
+    struct client client = {.request = call->request, .agents = call->agents};
     const struct cob_remote_client side =
         cob_engine_remote_client(&client, call->observer, step.digest);
     struct cob_remote_context found = {0};
@@ -154,7 +154,7 @@ struct cob_error *cob_engine_contexts_get_dockerfile(
     const struct cob_remote_file file = {.url = url};
     g_autofree char *title = g_strdup_printf("[internal] load remote dockerfile");
     struct internal_step step = cob_engine_step_begin(call->observer, title);
-    struct client client = {.request = call->request};
+    struct client client = {.request = call->request, .agents = call->agents};
     const struct cob_remote_client side =
         cob_engine_remote_client(&client, call->observer, step.digest);
     struct cob_remote_blob blob = {0};
@@ -196,7 +196,7 @@ static struct cob_error *open_git(const struct frontend_call *call, struct conte
 {
     const char *epoch = build_arg(call->request, "SOURCE_DATE_EPOCH");
     g_autoptr(cob_gitref) place = NULL;
-    struct client client = {.request = call->request};
+    struct client client = {.request = call->request, .agents = call->agents};
     struct cob_snapshot *snapshot = NULL;
 
     COB_TRY(cob_gitref_parse(call->request->context, &place));

@@ -14,6 +14,7 @@
 #include "disk/store/store.h"
 #include "util/cancel.h"
 
+struct cob_llb_ulimit; /* lang/llb/llb.h */
 struct cob_engine; /* an open store, and what reaches registries and runs steps, made when needed */
 
 /* root_path: NULL: cob_store_default_path(). */
@@ -50,9 +51,14 @@ struct cob_engine_request {
     const char *platform;           /* "linux/arm64"; NULL: this machine's */
     const char *network;            /* "default", "host", "none" */
     const char *const *allow;       /* entitlements: "network.host" */
-    const char *const *extra_hosts; /* "name:address" */
+    const char *const *extra_hosts; /* "name=address" */
+    int64_t shm_size_bytes;         /* of /dev/shm in steps */
+    const char *cgroup_parent;      /* of the cgroups of steps */
+    const struct cob_llb_ulimit *ulimits;
+    size_t n_ulimits;
     const struct cob_engine_secret *secrets;
     size_t n_secrets;
+    const char *const *ssh;     /* "default", "ID=SOCKET", "ID=KEY,KEY" */
     const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
     unsigned n_parallel;
 };

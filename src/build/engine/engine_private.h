@@ -136,6 +136,7 @@ struct frontend_call {
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
     struct contexts *contexts; /* open */
+    GHashTable *agents;        /* of cob_engine_agents(); NULL: none */
 };
 
 /* What the frontend made of a request. */
@@ -181,6 +182,7 @@ struct cob_solver_index cob_engine_index(struct uses *uses);
 struct client {
     const struct cob_engine_request *request;
     const struct contexts *contexts; /* NULL: not open yet */
+    GHashTable *agents;              /* of cob_engine_agents(); NULL: none */
 };
 struct cob_ops_client cob_engine_client(struct client *client);
 
@@ -188,6 +190,11 @@ struct cob_ops_client cob_engine_client(struct client *client);
  * vertex: digest; borrowed. */
 struct cob_remote_client cob_engine_remote_client(
     struct client *client, const struct cob_observer *observer, const char *vertex);
+
+/* The ssh agents that a request names. The last of an id counts.
+ * ret_agents: id -> struct cob_sshagent, owned; the caller unrefs it. */
+COB_RESULT struct cob_error *cob_engine_agents(
+    const struct cob_engine_request *request, struct cob_cancel *cancel, GHashTable **ret_agents);
 
 /* --- runimage.c --- */
 

@@ -67,6 +67,7 @@ struct lookup {
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
     struct contexts *contexts;
+    GHashTable *agents;
     enum purpose purpose;
     const struct frontend *frontend;
     struct cob_dockerfile_outline *outline;
@@ -172,23 +173,6 @@ static GHashTable *table_of(const char *const *list)
     return table;
 }
 
-/* "name:address", or with "=" for addresses of IPv6 -> "name=address". */
-static GPtrArray *hosts_of(const char *const *list)
-{
-    GPtrArray *hosts = g_ptr_array_new_with_free_func(g_free);
-
-    for (; list && *list; list++) {
-        char *host = g_strdup(*list);
-        char *mark = host + strcspn(host, ":=");
-
-        if (*mark)
-            *mark = '=';
-        g_ptr_array_add(hosts, host);
-    }
-    g_ptr_array_add(hosts, NULL);
-    return hosts;
-}
-
 static char *host_platform(void)
 {
     struct utsname names;
@@ -233,10 +217,11 @@ static struct cob_error *use(
 static struct cob_error *prepare(
     struct lookup *lookup, struct cob_dockerfile_request *wish, struct frontend *frontend)
 {
-    const struct frontend_call call = {
-        lookup->engine, lookup->request, lookup->observer, lookup->cancel, lookup->contexts};
+    const struct frontend_call call = {lookup->engine, lookup->request, lookup->observer,
+        lookup->cancel, lookup->contexts, lookup->agents};
     g_autoptr(GPtrArray) images = NULL;
-    struct cob_error *err = cob_dockerfile_parse(frontend->file, &frontend->dockerfile);
+    const char *syntax = g_hash_table_lookup(wish->build_args, "BUILDKIT_SYNTAX");
+    struct cob_error *err = cob_dockerfile_parse_as(frontend->file, syntax, &frontend->dockerfile);
 
     if (err) {
         cob_dockerfile_warn_unparsed(frontend->file, wish);
@@ -257,7 +242,6 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
     const struct cob_engine_request *request = lookup->request;
     g_autoptr(GHashTable) args = table_of(request->build_args);
     g_autoptr(GHashTable) labels = table_of(request->labels);
-    g_autoptr(GPtrArray) hosts = hosts_of(request->extra_hosts);
     struct cob_dockerfile_request wish = {
         .target = request->target,
         .build_args = args,
@@ -268,7 +252,11 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .is_no_cache = request->is_no_cache,
         .no_cache_stages = request->no_cache_stages,
         .network = request->network,
-        .extra_hosts = (const char *const *)hosts->pdata,
+        .extra_hosts = request->extra_hosts,
+        .shm_size_bytes = request->shm_size_bytes,
+        .cgroup_parent = request->cgroup_parent,
+        .ulimits = request->ulimits,
+        .n_ulimits = request->n_ulimits,
         .cache_mount_namespace = g_hash_table_lookup(args, "BUILDKIT_CACHE_MOUNT_NS"),
         .hostname = g_hash_table_lookup(args, "BUILDKIT_SANDBOX_HOSTNAME"),
         .warnings = lookup->purpose == PURPOSE_TARGETS ? NULL : frontend->warnings,
@@ -332,6 +320,7 @@ static struct cob_error *start(const struct frontend_call *call, enum purpose pu
         .observer = call->observer,
         .cancel = call->cancel,
         .contexts = call->contexts,
+        .agents = call->agents,
         .purpose = purpose,
         .frontend = &frontend,
         .outline = ret_outline};

@@ -340,7 +340,7 @@ struct cob_error *cob_engine_ask(struct cob_engine *engine,
     struct cob_engine_answer *ret_answer)
 {
     struct contexts contexts = {0};
-    const struct frontend_call call = {engine, request, observer, cancel, &contexts};
+    const struct frontend_call call = {engine, request, observer, cancel, &contexts, NULL};
     struct cob_dockerfile_outline outline = {0};
     struct cob_engine_answer answer = {0};
     struct frontend frontend;

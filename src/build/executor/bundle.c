@@ -7,6 +7,7 @@
  *     /              without devices, whatever the image has
  *     /proc /dev     the runtime's, fresh; /sys and cgroups read-only
  *     masked paths   BuildKit's and podman's together
+ *     --security=insecure: insecure.c, and none of the filters
  *     limits         1024 (soft) open files, no core dumps
  *     namespaces     pid, ipc, uts, mount, cgroup; the network's is entered before the runtime runs
  *
@@ -94,7 +95,7 @@ static json_t *user(const struct step *step)
 
 /* A hard limit can be raised by a privileged process only: where we may raise ours, the runtime may
  * raise the step's. */
-static json_t *rlimits(void)
+static rlim_t hard_open_files(void)
 {
     struct rlimit files = {.rlim_cur = OPEN_FILES_SOFT, .rlim_max = OPEN_FILES_SOFT};
 
@@ -102,10 +103,35 @@ static json_t *rlimits(void)
     struct rlimit more = {.rlim_cur = files.rlim_cur, .rlim_max = OPEN_FILES_HARD};
     if (files.rlim_max < OPEN_FILES_HARD && setrlimit(RLIMIT_NOFILE, &more) == 0)
         files = more;
-    json_int_t hard = (json_int_t)MIN(files.rlim_max, OPEN_FILES_HARD);
-    return json_pack("[{s:s, s:I, s:I}, {s:s, s:i, s:i}]", "type", "RLIMIT_NOFILE", "hard", hard,
-        "soft", MIN(hard, (json_int_t)OPEN_FILES_SOFT), "type", "RLIMIT_CORE", "hard", 0, "soft",
-        0);
+    return MIN(files.rlim_max, OPEN_FILES_HARD);
+}
+
+/* -1 is none: as much as JSON can say. */
+static void set_limit(json_t *limits, const char *name, int64_t soft, int64_t hard)
+{
+    g_autofree char *upper = g_ascii_strup(name, -1);
+    g_autofree char *type = g_strconcat("RLIMIT_", upper, NULL);
+
+    json_object_set_new(limits, type,
+        json_pack("{s:s, s:I, s:I}", "type", type, "hard",
+            (json_int_t)(hard < 0 ? G_MAXINT64 : hard), "soft",
+            (json_int_t)(soft < 0 ? G_MAXINT64 : soft)));
+}
+
+static json_t *rlimits(const struct cob_executor_request *request)
+{
+    json_t *limits = json_object(), *array = json_array(), *limit;
+    int64_t files = (int64_t)hard_open_files();
+    const char *type;
+
+    set_limit(limits, "nofile", MIN(files, OPEN_FILES_SOFT), files);
+    set_limit(limits, "core", 0, 0);
+    for (size_t i = 0; i < request->n_ulimits; i++)
+        set_limit(
+            limits, request->ulimits[i].name, request->ulimits[i].soft, request->ulimits[i].hard);
+    json_object_foreach(limits, type, limit) json_array_append(array, limit);
+    json_decref(limits);
+    return array;
 }
 
 static int oom_score(void)
@@ -118,16 +144,28 @@ static int oom_score(void)
     return (int)MIN(own + OOM_SCORE_STEP, 1000);
 }
 
+static json_t *capability_sets(bool is_insecure)
+{
+    static const char *const always[] = {"bounding", "effective", "permitted", NULL};
+    static const char *const all[] = {
+        "bounding", "effective", "permitted", "inheritable", "ambient", NULL};
+    json_t *sets = json_object();
+    json_auto_t *names = is_insecure ? insecure_capabilities() : text_array(capabilities);
+
+    for (const char *const *set = is_insecure ? all : always; *set; set++)
+        json_object_set(sets, *set, names);
+    return sets;
+}
+
 static json_t *process(const struct step *step)
 {
     const struct cob_executor_request *request = step->request;
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:i, s:{s:o, s:o, s:o}}", "user",
-        user(step), "args", outside_array(request->args), "env", outside_array(request->env), "cwd",
-        outside_text(step->cwd), "rlimits", rlimits(), "noNewPrivileges", 0, "terminal",
-        (int)request->is_terminal, "oomScoreAdj", oom_score(), "capabilities", "bounding",
-        text_array(capabilities), "effective", text_array(capabilities), "permitted",
-        text_array(capabilities));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:i, s:o}", "user", user(step), "args",
+        outside_array(request->args), "env", outside_array(request->env), "cwd",
+        outside_text(step->cwd), "rlimits", rlimits(request), "noNewPrivileges", 0, "terminal",
+        (int)request->is_terminal, "oomScoreAdj", oom_score(), "capabilities",
+        capability_sets(request->is_insecure));
 }
 
 static bool is_wanted(const struct step *step, const struct own_mount *mount)
@@ -150,14 +188,29 @@ static bool is_wanted(const struct step *step, const struct own_mount *mount)
     return true;
 }
 
+/* Without privilege there are none to be had. */
+static bool may_have_devices(const struct step *step)
+{
+    return step->request->is_insecure && !step->executor->is_rootless;
+}
+
 /* The root is mounted without devices already, but runtimes forget that: crun when it binds the
  * root once more, both when they are to make it read-only. Said again, as a mount of its own. crun
  * takes "/." for the root, not "/". */
 static json_t *root_flags(const struct step *step)
 {
     return json_pack("{s:s, s:s, s:s, s:[s, s, s, s]}", "destination", "/.", "type", "bind",
-        "source", "/", "options", "bind", "remount", "nodev",
+        "source", "/", "options", "bind", "remount", may_have_devices(step) ? "dev" : "nodev",
         step->request->is_root_readonly ? "ro" : "rw");
+}
+
+/* Of an insecure step, /sys and the cgroups are writable. */
+static void make_writable(char **options)
+{
+    for (; *options; options++) {
+        if (strcmp(*options, "ro") == 0)
+            memcpy(*options, "rw", strlen("rw"));
+    }
 }
 
 static json_t *mounts(const struct step *step)
@@ -172,6 +225,8 @@ static json_t *mounts(const struct step *step)
             continue;
         if (step->executor->is_single_id && strcmp(own_mounts[i].type, "devpts") == 0)
             g_clear_pointer(&options[5], g_free); /* no group 5 there */
+        if (step->request->is_insecure)
+            make_writable(options);
         json_array_append_new(
             array, json_pack("{s:s, s:s, s:s, s:o}", "destination", own_mounts[i].target, "type",
                        own_mounts[i].type, "source", own_mounts[i].type, "options",
@@ -241,20 +296,32 @@ static json_t *masked(void)
     return paths;
 }
 
-/* Nothing is a device of a step but what the runtime makes itself. */
-static json_t *resources(void)
+/* Nothing is a device of a step but what the runtime makes itself; to an insecure one, all are. */
+static json_t *resources(bool is_insecure)
 {
-    return json_pack("{s:[{s:b, s:s}]}", "devices", "allow", 0, "access", "rwm");
+    return json_pack("{s:[{s:b, s:s}]}", "devices", "allow", (int)is_insecure, "access", "rwm");
+}
+
+/* What keeps a step in. */
+static void add_walls(json_t *part)
+{
+    json_object_set_new(part, "seccomp", seccomp());
+    json_object_set_new(part, "maskedPaths", masked());
+    json_object_set_new(part, "readonlyPaths", text_array(readonly_paths));
 }
 
 static json_t *linux_part(const struct step *step, const char *cgroups_path)
 {
-    json_t *part = json_pack("{s:o, s:o, s:o, s:o}", "namespaces", namespaces(step), "seccomp",
-        seccomp(), "maskedPaths", masked(), "readonlyPaths", text_array(readonly_paths));
+    const bool is_insecure = step->request->is_insecure;
+    json_t *part = json_pack("{s:o}", "namespaces", namespaces(step));
 
+    if (!is_insecure)
+        add_walls(part);
+    if (may_have_devices(step))
+        json_object_set_new(part, "devices", insecure_devices());
     if (cgroups_path) {
         json_object_set_new(part, "cgroupsPath", json_string(cgroups_path));
-        json_object_set_new(part, "resources", resources());
+        json_object_set_new(part, "resources", resources(is_insecure));
     }
     return part;
 }
@@ -262,10 +329,14 @@ static json_t *linux_part(const struct step *step, const char *cgroups_path)
 json_t *bundle_config(const struct step *step, const char *cgroups_path)
 {
     const char *hostname = step->request->hostname;
+    json_t *config = json_pack("{s:s, s:o, s:{s:s}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
+        "process", process(step), "root", "path", "rootfs", "hostname",
+        outside_text(hostname ? hostname : "buildkitsandbox"), "mounts", mounts(step), "linux",
+        linux_part(step, cgroups_path));
 
     /* crun takes this in place of linux.seccomp, which says the same and is there for the rest. */
-    return json_pack("{s:s, s:{s:s}, s:o, s:{s:s}, s:o, s:o, s:o}", "ociVersion", "1.0.2",
-        "annotations", "run.oci.seccomp_bpf_data", cob_seccomp_program, "process", process(step),
-        "root", "path", "rootfs", "hostname", outside_text(hostname ? hostname : "buildkitsandbox"),
-        "mounts", mounts(step), "linux", linux_part(step, cgroups_path));
+    if (!step->request->is_insecure)
+        json_object_set_new(config, "annotations",
+            json_pack("{s:s}", "run.oci.seccomp_bpf_data", cob_seccomp_program));
+    return config;
 }

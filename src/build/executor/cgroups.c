@@ -138,8 +138,7 @@ static struct cob_error *open_parent(struct step *step, const char *folder, int 
     struct cob_executor *executor = step->executor;
     g_autofree char *path = g_build_filename(folder, "cob", NULL);
 
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return cob_fail_errno(errno, "make cgroup %s", path);
+    COB_TRY(cob_wrap(cob_fs_make_dirs(AT_FDCWD, path, 0755, NULL), "make cgroup %s", path));
     *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*ret_fd < 0)
         return cob_fail_errno(errno, "open cgroup %s", path);
@@ -188,13 +187,22 @@ static struct cob_error *join_later(struct step_cgroups *cgroups, enum hierarchy
     return *fd < 0 ? cob_fail_errno(errno, "open tasks") : NULL;
 }
 
+/* A folder of a hierarchy, or where --cgroup-parent says in it. The caller frees it. */
+static char *below_parent(const struct step *step, const char *folder)
+{
+    return g_build_filename(
+        folder, step->request->cgroup_parent ? step->request->cgroup_parent : "", NULL);
+}
+
 static struct cob_error *make_devices_leaf(struct step *step, struct step_cgroups *cgroups)
 {
-    static const char folder[] = CGROUPS "/devices";
+    g_autofree char *folder = below_parent(step, CGROUPS "/devices");
 
-    if (!is_cgroup1(folder))
+    if (!is_cgroup1(CGROUPS "/devices"))
         return NULL;
     COB_TRY(make_leaf(step, cgroups, DEVICES, folder));
+    if (step->request->is_insecure)
+        return join_later(cgroups, DEVICES);
     COB_TRY(write_at(cgroups->leaves[DEVICES].fd, "devices.deny", "a"));
     for (size_t i = 0; i < G_N_ELEMENTS(device_rules); i++)
         COB_TRY(write_at(cgroups->leaves[DEVICES].fd, "devices.allow", device_rules[i]));
@@ -229,9 +237,12 @@ static char *own_folder(const char *controller)
 static void make_own_leaf(
     struct step *step, struct step_cgroups *cgroups, enum hierarchy which, const char *controller)
 {
-    g_autofree char *folder = own_folder(controller);
+    g_autofree char *own = own_folder(controller);
+    g_autofree char *top = g_build_filename(CGROUPS, controller, NULL);
+    g_autofree char *folder =
+        step->request->cgroup_parent ? below_parent(step, top) : g_strdup(own);
 
-    if (!folder)
+    if (!own)
         return;
     struct cob_error *err = make_leaf(step, cgroups, which, folder);
     forgive(err ? err : join_later(cgroups, which));
@@ -286,17 +297,36 @@ static struct cob_error *make_unified_leaf(struct step *step, struct step_cgroup
     const struct leaf *leaf = &cgroups->leaves[UNIFIED_V2];
 
     COB_TRY(show_cgroup2());
-    COB_TRY(make_leaf(step, cgroups, UNIFIED_V2, CGROUPS));
+    g_autofree char *folder = below_parent(step, CGROUPS);
+    COB_TRY(make_leaf(step, cgroups, UNIFIED_V2, folder));
     if (cgroups->leaves[MEMORY].fd < 0)
         set_if_known(leaf, "memory", "memory.oom.group", "1");
     if (cgroups->leaves[PIDS].fd < 0)
         set_if_known(leaf, "pids", "pids.max", MAX_PROCESSES);
-    cgroups->path = g_build_filename("/cob", cgroups->name, STEP_NAME, NULL);
+    g_autofree char *parent = below_parent(step, "/");
+    cgroups->path = g_build_filename(parent, "cob", cgroups->name, STEP_NAME, NULL);
+    return NULL;
+}
+
+static struct cob_error *check_parent(const struct step *step)
+{
+    const char *parent = step->request->cgroup_parent;
+    g_auto(GStrv) parts = g_strsplit(parent ? parent : "", "/", -1);
+
+    if (!parent)
+        return NULL;
+    if (step->executor->is_rootless)
+        return cob_fail(COB_PRECONDITION,
+            "cgroup parent %s: only root can put steps into cgroups: leave --cgroup-parent out",
+            parent);
+    if (g_strv_contains((const char *const *)parts, ".."))
+        return cob_fail(COB_INVALID, "cgroup parent %s: it must not have .. in it", parent);
     return NULL;
 }
 
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
 {
+    COB_TRY(check_parent(step));
     if (step->executor->is_rootless) {
         hide_cgroups();
         return NULL;

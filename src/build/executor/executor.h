@@ -86,6 +86,12 @@ struct cob_executor_host {
     const char *name, *address;
 };
 
+/* Of "nofile", "core", ...; -1: none. */
+struct cob_executor_ulimit {
+    const char *name;
+    int64_t soft, hard;
+};
+
 /* What to run. Zero and NULL mean: default, also for the descriptors. */
 struct cob_executor_request {
     int root_fd;           /* a detached mount; borrowed, but good for one run only */
@@ -96,6 +102,12 @@ struct cob_executor_request {
     const char *user;       /* USER: "name|uid[:group|gid]"; NULL or "": root */
     const char *hostname;   /* NULL: buildkitsandbox */
     enum cob_executor_network network;
+    /* No sandbox but the namespaces: all capabilities of cob, no filter of system calls, no masks,
+     * devices, /sys and cgroups to be written to. The caller has checked that it is allowed. */
+    bool is_insecure;
+    const char *cgroup_parent; /* where the cgroup of the step is made; NULL: at the top */
+    const struct cob_executor_ulimit *ulimits; /* instead of the default for their names */
+    size_t n_ulimits;
     const struct cob_executor_host *extra_hosts; /* for /etc/hosts */
     size_t n_extra_hosts;
     const struct cob_executor_mount *mounts;

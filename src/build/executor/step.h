@@ -6,6 +6,7 @@
  *     stepmounts.c  the step's mount namespace, the request's mounts
  *     etcfiles.c    the texts of hosts and resolv.conf
  *     bundle.c      config.json
+ *     insecure.c    what a step has that is not kept in
  *     cgroups.c     cgroups of a step
  *     stepnet.c     the build's network namespace and its helper
  *     runtime.c     crun or runc: started, watched, its words
@@ -81,6 +82,10 @@ char *etcfiles_resolv_conf(enum cob_executor_network network, const char *namese
 
 /* bundle.c: the caller's */
 json_t *bundle_config(const struct step *step, const char *cgroups_path);
+
+/* insecure.c: the caller's */
+json_t *insecure_capabilities(void);
+json_t *insecure_devices(void);
 
 /* cgroups.c */
 struct step_cgroups;

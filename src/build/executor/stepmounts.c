@@ -104,7 +104,8 @@ static struct cob_error *attach_root(struct step *step)
     if (place_fd < 0)
         return cob_fail_errno(errno, "open bundle/rootfs");
     /* Devices are in /dev, which the runtime makes; one that an image brings opens nothing. */
-    COB_TRY(cob_wrap(set_attributes(fd, MOUNT_ATTR_NODEV), "root"));
+    if (!step->request->is_insecure)
+        COB_TRY(cob_wrap(set_attributes(fd, MOUNT_ATTR_NODEV), "root"));
     if (sys_move_mount(fd, place_fd) < 0)
         return cob_fail_errno(errno, "mount the root");
     step->rootfs_fd = openat(step->state_fd, "bundle/rootfs", O_PATH | O_DIRECTORY | O_CLOEXEC);

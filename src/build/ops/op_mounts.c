@@ -17,6 +17,7 @@ static void close_fd(void *fd)
 void cob_ops_mounts_done(struct step_mounts *mounts)
 {
     g_clear_pointer(&mounts->mounts, g_array_unref);
+    g_clear_pointer(&mounts->doors, g_ptr_array_unref);
     g_clear_pointer(&mounts->fds, g_array_unref); /* mounts of drafts go before the drafts */
     g_clear_pointer(&mounts->drafts, g_ptr_array_unref);
     g_clear_pointer(&mounts->bound, g_ptr_array_unref);
@@ -34,6 +35,7 @@ static void mounts_init(struct step_mounts *mounts)
         .bound = g_ptr_array_new_with_free_func((GDestroyNotify)cob_ops_bound_tree_free),
         .leases = g_ptr_array_new_with_free_func((GDestroyNotify)cob_cachemount_release),
         .secrets = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref),
+        .doors = g_ptr_array_new_with_free_func((GDestroyNotify)cob_sshagent_door_close),
         .env = g_ptr_array_new_with_free_func(g_free),
     };
     g_array_set_clear_func(mounts->fds, close_fd);
@@ -252,6 +254,7 @@ static struct cob_error *add_mount(
     case PB__MOUNT_TYPE__CACHE: /* last, and in an order of their own: op_cache.c */
         return NULL;
     case PB__MOUNT_TYPE__SSH:
+        return cob_ops_ssh_mount(run, mount, mounts);
     case _PB__MOUNT_TYPE_IS_INT_SIZE:
         break;
     }

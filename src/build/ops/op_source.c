@@ -166,7 +166,10 @@ static struct cob_error *get_ssh(void *arg, const char *id, char **ret_path)
     const struct cob_ops_client *client = arg;
 
     *ret_path = NULL;
-    return client->get_ssh ? client->get_ssh(client->arg, id, ret_path) : NULL;
+    const struct cob_sshagent *agent = client->find_ssh ? client->find_ssh(client->arg, id) : NULL;
+
+    *ret_path = agent ? g_strdup(cob_sshagent_socket(agent)) : NULL;
+    return NULL;
 }
 
 static struct cob_remote_client remote_client(const struct op_run *run)

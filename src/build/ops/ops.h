@@ -20,6 +20,7 @@
 #include "build/images/images.h"
 #include "build/remote/remote.h"
 #include "build/solver/solver.h"
+#include "build/sshagent/sshagent.h"
 #include "disk/cachemount/cachemount.h"
 #include "disk/snapshot/snapshot.h"
 
@@ -42,9 +43,9 @@ struct cob_ops_client {
     /* ret_secret: the caller's; NULL when there is no such secret. */
     struct cob_error *(*get_secret)(void *arg, const char *id, GBytes **ret_secret);
 
-    /* The socket of an ssh agent, by its id. ret_path: the caller's; NULL when there is none. NULL
-     * function: there is none. */
-    struct cob_error *(*get_ssh)(void *arg, const char *id, char **ret_path);
+    /* The ssh agent of an id, borrowed until the ops are freed; NULL: there is none. The function
+     * may be NULL: there are none at all. */
+    struct cob_sshagent *(*find_ssh)(void *arg, const char *id);
 };
 
 /* All borrowed until cob_ops_free(). */
@@ -57,8 +58,15 @@ struct cob_ops_config {
     const struct cob_observer *observer;
     const struct cob_ops_client *client;
     bool is_host_network_allowed; /* --allow network.host */
+    bool is_insecure_allowed;     /* --allow security.insecure */
     const char *build_name;       /* for those who wait for a cache mount that this build holds */
 };
+
+/* May all steps of a graph have what they want? Whoever gets more than the sandbox is told of in a
+ * warning. To be asked before anything is done, since a step that is cached is never run.
+ * errors: COB_DENIED, at the step's line. */
+COB_RESULT struct cob_error *cob_ops_check_graph(
+    const struct cob_ops_config *config, const struct cob_llb_graph *graph);
 
 struct cob_ops;
 

@@ -6,6 +6,8 @@
  *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
  *     op_source.c   images and the context
  *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them
+ *     entitlements.c  who may have more than the sandbox
+ *     op_ssh.c      the ssh agents of a RUN
  *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,
  *                   file_mode.c --chmod, file_owner.c --chown
  *     op_merge.c    COPY --link
@@ -129,11 +131,24 @@ struct step_mounts {
     GPtrArray *bound;   /* struct bound_tree, owned: those that the step may write to */
     GPtrArray *leases;  /* struct cob_cachemount_lease, owned */
     GPtrArray *secrets; /* GBytes, owned */
+    GPtrArray *doors;   /* struct cob_sshagent_door, owned */
     GPtrArray *env;     /* char *, owned: NAME=value of secrets, to be added */
 };
 COB_RESULT struct cob_error *cob_ops_mounts_open(
     const struct op_run *run, struct step_mounts *ret_mounts);
 void cob_ops_mounts_done(struct step_mounts *mounts);
+
+/* --- entitlements.c --- */
+
+/* May one step have what it wants?  errors: COB_DENIED. */
+COB_RESULT struct cob_error *cob_ops_check_exec(
+    const struct cob_ops_config *config, const Pb__ExecOp *exec);
+
+/* --- op_ssh.c --- */
+
+/* Open a door to the agent that a mount names; nothing where there is none and need be none. */
+COB_RESULT struct cob_error *cob_ops_ssh_mount(
+    const struct op_run *run, const Pb__Mount *mount, struct step_mounts *mounts);
 
 /* --- op_cache.c --- */
 

@@ -137,6 +137,28 @@ static struct cob_llb_ref mount_node(const struct mount_job *mount)
     return dockerfile_root_of(convert, mount->from);
 }
 
+/* n_agents: how many come before it.
+ * spec: BuildKit dockerfile2llb/convert_ssh.go; client/llb/exec.go, Marshal. */
+static struct cob_error *fill_ssh(struct mount_job *mount, unsigned n_agents)
+{
+    const struct dockerfile_mount *from = mount->mount;
+    char *target = is_set(from->target) ? dockerfile_join_path("/", from->target, false)
+                                        : g_strdup_printf("/run/buildkit/ssh_agent.%u", n_agents);
+
+    *mount->out = (struct cob_llb_mount){
+        .type = PB__MOUNT_TYPE__SSH,
+        .dest = keep(mount, target),
+        .id = from->id ? keep(mount, g_strdup(from->id)) : NULL,
+        .is_optional = !from->is_required,
+        .uid = from->uid,
+        .gid = from->gid,
+        .mode = from->has_mode ? from->mode : 0600,
+    };
+    if (is_set(from->source))
+        return cob_fail(COB_INVALID, "ssh does not support source");
+    return NULL;
+}
+
 /* What is mounted: the root of a stage or an image, the context, or nothing. */
 static struct cob_error *find_root(struct mount_job *mount)
 {
@@ -190,11 +212,12 @@ static struct cob_error *fill_files(struct mount_job *mount)
     return NULL;
 }
 
-static struct cob_error *convert_mount(struct mount_job *mount, GPtrArray *masked)
+static struct cob_error *convert_mount(
+    struct mount_job *mount, GPtrArray *masked, unsigned *n_agents)
 {
     switch (mount->mount->type) {
     case DOCKERFILE_MOUNT_SSH:
-        return cob_fail(COB_UNIMPLEMENTED, "RUN --mount=type=ssh is not supported yet");
+        return fill_ssh(mount, (*n_agents)++);
     case DOCKERFILE_MOUNT_SECRET:
         fill_secret(mount, masked);
         return NULL;
@@ -204,6 +227,23 @@ static struct cob_error *convert_mount(struct mount_job *mount, GPtrArray *maske
         return fill_files(mount);
     }
     g_assert_not_reached();
+}
+
+/* Of the size that the request has; where a mount of the step's own is there, that one counts. */
+static void add_shm(const struct dockerfile_job *job, GArray *mounts)
+{
+    const struct cob_llb_mount shm = {.type = PB__MOUNT_TYPE__TMPFS,
+        .dest = "/dev/shm",
+        .source = COB_LLB_SCRATCH,
+        .size_bytes = job->convert->plan->request->shm_size_bytes};
+
+    for (guint i = 0; i < mounts->len; i++) {
+        const char *dest = g_array_index(mounts, struct cob_llb_mount, i).dest;
+        if (dest && strcmp(dest, shm.dest) == 0)
+            return;
+    }
+    if (shm.size_bytes > 0)
+        g_array_append_val(mounts, shm);
 }
 
 struct cob_error *dockerfile_convert_mounts(
@@ -219,6 +259,7 @@ struct cob_error *dockerfile_convert_mounts(
     g_autoptr(GPtrArray) masked = g_ptr_array_new_with_free_func(g_free);
     struct cob_llb_mount root = {
         .type = PB__MOUNT_TYPE__BIND, .dest = "/", .source = job->build->root};
+    unsigned n_agents = 0;
 
     g_array_append_val(mounts, root);
     for (guint i = 0; i < written->len; i++) {
@@ -230,9 +271,10 @@ struct cob_error *dockerfile_convert_mounts(
         COB_TRY(dockerfile_mount_parse(text->text, &expander, &mount));
         dockerfile_found_mount(job, mount);
         struct mount_job one = {job, arena, mount, g_ptr_array_index(job->step->sources, i), &out};
-        COB_TRY(convert_mount(&one, masked));
+        COB_TRY(convert_mount(&one, masked, &n_agents));
         g_array_append_val(mounts, out);
     }
+    add_shm(job, mounts);
     g_ptr_array_add(masked, NULL);
     *ret_mounts = g_steal_pointer(&mounts);
     *ret_masked = g_steal_pointer(&masked);

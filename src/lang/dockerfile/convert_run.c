@@ -153,6 +153,35 @@ static Pb__NetMode network_of(const char *name)
     return PB__NET_MODE__UNSET;
 }
 
+/* Programs find an agent by a variable: the first one's, if nothing else is said.
+ * spec: BuildKit client/llb/exec.go, Marshal. */
+static void set_agent(GPtrArray *env, const struct dockerfile_vars *vars, const GArray *mounts)
+{
+    static const char name[] = "SSH_AUTH_SOCK";
+
+    for (guint i = 0; i < mounts->len && !dockerfile_vars_get(vars, name); i++) {
+        const struct cob_llb_mount *mount = &g_array_index(mounts, struct cob_llb_mount, i);
+
+        if (mount->type != PB__MOUNT_TYPE__SSH)
+            continue;
+        g_ptr_array_add(env, g_strconcat(name, "=", mount->dest, NULL));
+        return;
+    }
+}
+
+/* What a step sees; the caller frees it with g_strfreev(). */
+static char **env_of(const struct dockerfile_vars *vars, const GArray *mounts)
+{
+    g_autofree char **list = dockerfile_vars_list(vars);
+    GPtrArray *env = g_ptr_array_new();
+
+    for (char **entry = list; *entry; entry++)
+        g_ptr_array_add(env, *entry);
+    set_agent(env, vars, mounts);
+    g_ptr_array_add(env, NULL);
+    return (char **)g_ptr_array_free(env, FALSE);
+}
+
 /* Add the vertex, and the line of history. */
 static struct cob_error *add_exec(
     struct dockerfile_job *job, char **words, const GArray *mounts, const char *name)
@@ -161,7 +190,7 @@ static struct cob_error *add_exec(
     struct dockerfile_build *build = job->build;
     struct cob_llb_platform platform = dockerfile_llb_platform(build->platform);
     struct cob_llb_about about = dockerfile_about(job, name);
-    g_auto(GStrv) env = dockerfile_vars_list(build->vars);
+    g_auto(GStrv) env = env_of(build->vars, mounts);
     const char *network = job->instruction->run.network;
     const char *proxies[5];
     const char *cwd = build->config->working_dir;
@@ -174,6 +203,12 @@ static struct cob_error *add_exec(
         .hosts = request->extra_hosts,
         .proxies = find_proxies(request, proxies) ? proxies : NULL,
         .network = network_of(strcmp(network, "default") == 0 ? request->network : network),
+        .security = strcmp(job->instruction->run.security, "insecure") == 0
+                        ? PB__SECURITY_MODE__INSECURE
+                        : PB__SECURITY_MODE__SANDBOX,
+        .cgroup_parent = request->cgroup_parent,
+        .ulimits = request->ulimits,
+        .n_ulimits = request->n_ulimits,
         .mounts = (const struct cob_llb_mount *)(const void *)mounts->data,
         .n_mounts = mounts->len,
         .platform = &platform,
@@ -188,11 +223,14 @@ static struct cob_error *add_exec(
 
 static struct cob_error *check_supported(const struct dockerfile_instruction *instruction)
 {
-    if (strcmp(instruction->run.security, "sandbox") != 0)
-        return cob_fail(
-            COB_UNIMPLEMENTED, "RUN --security=%s is not supported yet", instruction->run.security);
-    if (instruction->run.devices->len > 0)
-        return cob_fail(COB_UNIMPLEMENTED, "RUN --device is not supported yet");
+    for (guint i = 0; i < instruction->run.devices->len; i++) {
+        const struct dockerfile_device *device = g_ptr_array_index(instruction->run.devices, i);
+
+        if (device->is_required)
+            return cob_fail(COB_UNIMPLEMENTED,
+                "required device \"%s\" is not registered: CDI devices are not supported",
+                device->name ? device->name : "");
+    }
     for (guint i = 0; i < instruction->heredocs->len; i++) {
         const struct dockerfile_heredoc *heredoc = g_ptr_array_index(instruction->heredocs, i);
 

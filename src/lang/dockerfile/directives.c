@@ -90,10 +90,15 @@ static bool is_builtin(const char *image)
     return false;
 }
 
-static struct cob_error *refuse(struct cob_srcfile *file, const char *image, struct cob_range range)
+static struct cob_error *check_image(
+    struct cob_srcfile *file, const char *image, struct cob_range range)
 {
+    if (is_builtin(image))
+        return NULL;
     return cob_error_at(cob_fail(COB_UNIMPLEMENTED,
-                            "syntax=%s is not supported yet: only docker/dockerfile is", image),
+                            "frontend %s is not supported: docker/dockerfile is built in, and no "
+                            "other is run",
+                            image),
         file, range);
 }
 
@@ -116,21 +121,27 @@ static struct cob_error *check_foreign(struct cob_srcfile *file)
         json = json_loads(start, 0, NULL);
     const char *image = json_string_value(json_object_get(json, "syntax"));
     if (image)
-        return refuse(file, image, range);
+        return check_image(file, image, range);
 
     g_autofree char *line = g_strndup(start, strcspn(start, "\r\n"));
     g_autofree char *name = NULL;
     g_autofree char *value = NULL;
     if (dockerfile_directive_parse(line, "//", &name, &value) && strcmp(name, "syntax") == 0)
-        return refuse(file, value, range);
+        return check_image(file, value, range);
     return NULL;
 }
 
 struct cob_error *dockerfile_check_syntax(const struct cob_dockerfile *dockerfile)
 {
+    if (dockerfile->frontend && *dockerfile->frontend) {
+        if (is_builtin(dockerfile->frontend))
+            return NULL;
+        return cob_fail(COB_UNIMPLEMENTED,
+            "BUILDKIT_SYNTAX=%s is not supported: docker/dockerfile is built in, and no other "
+            "frontend is run",
+            dockerfile->frontend);
+    }
     if (!dockerfile->syntax.value)
         return check_foreign(dockerfile->file);
-    if (is_builtin(dockerfile->syntax.value))
-        return NULL;
-    return refuse(dockerfile->file, dockerfile->syntax.value, dockerfile->syntax.range);
+    return check_image(dockerfile->file, dockerfile->syntax.value, dockerfile->syntax.range);
 }

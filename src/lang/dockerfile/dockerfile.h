@@ -22,6 +22,7 @@
 
 struct cob_ignore;         /* lang/ignore/ignore.h */
 struct cob_llb_definition; /* lang/llb/llb.h */
+struct cob_llb_ulimit;
 
 /* A parsed Dockerfile. One owner; cob_dockerfile_free() frees all that hangs below it. */
 struct cob_dockerfile;
@@ -36,6 +37,11 @@ struct cob_dockerfile;
 COB_RESULT struct cob_error *cob_dockerfile_parse(
     struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile);
 void cob_dockerfile_free(struct cob_dockerfile *dockerfile);
+
+/* The same, whatever `# syntax=` says.
+ * frontend:  of BUILDKIT_SYNTAX: only "docker/dockerfile:..." will do; NULL: `# syntax=` counts. */
+COB_RESULT struct cob_error *cob_dockerfile_parse_as(
+    struct cob_srcfile *file, const char *frontend, struct cob_dockerfile **ret_dockerfile);
 COB_AUTOPTR(cob_dockerfile, cob_dockerfile_free)
 
 /* Stages from first to last; a name is NULL where FROM gives none. Borrowed from the Dockerfile. */
@@ -70,8 +76,12 @@ struct cob_dockerfile_request {
     bool is_no_cache;            /* for every stage */
     const char *const *no_cache_stages; /* NULL-terminated; NULL: none */
     const char *network;                /* "default", "none", "host"; NULL: default */
-    const char *hostname;               /* NULL: the executor's */
-    const char *cache_mount_namespace;  /* before the "/" of every cache mount's id; NULL: "" */
+    int64_t shm_size_bytes;             /* of /dev/shm; 0: the executor's */
+    const char *cgroup_parent;          /* NULL: the executor's */
+    const struct cob_llb_ulimit *ulimits;
+    size_t n_ulimits;
+    const char *hostname;              /* NULL: the executor's */
+    const char *cache_mount_namespace; /* before the "/" of every cache mount's id; NULL: "" */
     const char *const
         *context_excludes;          /* of .dockerignore, for local.excludepatterns; NULL: none */
     const char *const *extra_hosts; /* "name=address"; NULL: none */

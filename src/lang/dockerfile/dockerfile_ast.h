@@ -166,7 +166,8 @@ struct dockerfile_directive {
 
 struct cob_dockerfile {
     struct cob_srcfile *file;
-    char escape; /* '\\' or '`' */
+    char escape;          /* '\\' or '`' */
+    const char *frontend; /* borrowed while it is parsed: in place of syntax; NULL: that counts */
     struct dockerfile_directive syntax, check, escape_directive;
     GPtrArray *global_args;      /* struct dockerfile_instruction *, owned */
     GPtrArray *stages;           /* struct dockerfile_stage *, owned; at least one */

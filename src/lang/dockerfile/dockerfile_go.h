@@ -19,9 +19,6 @@ COB_RESULT struct cob_error *dockerfile_go_duration(const char *text, int64_t *r
 /* "1h30m0s", "100ms", "0s". The caller frees it. */
 char *dockerfile_go_duration_text(int64_t ns);
 
-/* A size: "64m", "1.5GiB", "100".  False: it is none. */
-bool dockerfile_go_size(const char *text, int64_t *ret_bytes);
-
 /* Append the text in double quotes, as %q does. */
 void dockerfile_go_quote(GString *out, const char *text);
 

@@ -118,29 +118,6 @@ char *dockerfile_go_duration_text(int64_t ns)
     return g_string_free(out, FALSE);
 }
 
-bool dockerfile_go_size(const char *text, int64_t *ret_bytes)
-{
-    static const char units[] = "kmgtp";
-    size_t len = strspn(text, ".0123456789");
-    g_autofree char *number = g_strndup(text, len);
-    g_autofree char *unit = g_ascii_strdown(text + len + (text[len] == ' '), -1);
-    char *end = NULL;
-    double value = g_ascii_strtod(number, &end);
-    const char *letter = *unit ? strchr(units, *unit) : NULL;
-    const char *rest = letter ? unit + 1 : unit;
-
-    if (len == 0 || !end || *end)
-        return false;
-    if (*rest && strcmp(rest, "b") != 0 && (!letter || strcmp(rest, "ib") != 0))
-        return false;
-    if (letter)
-        value *= (double)((uint64_t)1 << (10 * (letter - units + 1)));
-    if (value >= 9.2e18)
-        return false;
-    *ret_bytes = (int64_t)value;
-    return true;
-}
-
 static const char *escape_of(unsigned char c)
 {
     switch (c) {

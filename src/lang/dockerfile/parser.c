@@ -122,9 +122,17 @@ static struct cob_error *parse(struct cob_dockerfile *dockerfile)
 struct cob_error *cob_dockerfile_parse(
     struct cob_srcfile *file, struct cob_dockerfile **ret_dockerfile)
 {
+    return cob_dockerfile_parse_as(file, NULL, ret_dockerfile);
+}
+
+struct cob_error *cob_dockerfile_parse_as(
+    struct cob_srcfile *file, const char *frontend, struct cob_dockerfile **ret_dockerfile)
+{
     g_autoptr(cob_dockerfile) dockerfile = new_empty(file);
 
+    dockerfile->frontend = frontend;
     COB_TRY(parse(dockerfile));
+    dockerfile->frontend = NULL;
     *ret_dockerfile = g_steal_pointer(&dockerfile);
     return NULL;
 }

@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_go.h"
 #include "lang/dockerfile/dockerfile_instructions.h"
+#include "util/text.h"
 
 static const char *const type_names[] = {"bind", "cache", "tmpfs", "secret", "ssh", NULL};
 static const char *const sharing_names[] = {"shared", "private", "locked", NULL};
@@ -138,7 +139,7 @@ static struct cob_error *read_size(struct mount_parse *parse)
 {
     if (parse->mount->type != DOCKERFILE_MOUNT_TMPFS)
         return fail_key_of_type(parse);
-    if (!dockerfile_go_size(parse->value, &parse->mount->size_bytes))
+    if (!cob_text_read_size(parse->value, &parse->mount->size_bytes))
         return fail_value(parse);
     return NULL;
 }

@@ -85,6 +85,12 @@ struct cob_llb_mount {
     Pb__MountContentCache content_cache;
 };
 
+/* A limit of a process: of "nofile", "core", ...; -1: none. */
+struct cob_llb_ulimit {
+    const char *name;
+    int64_t soft, hard;
+};
+
 /* A command. Lists end with NULL and may be NULL; so may texts. */
 struct cob_llb_exec {
     const char *const *args;
@@ -95,10 +101,7 @@ struct cob_llb_exec {
     const char *cgroup_parent;
     const char *const *hosts;   /* "name=address" */
     const char *const *proxies; /* HTTP, HTTPS, FTP, NO, ALL: five texts, or NULL: no proxy_env */
-    const struct cob_llb_ulimit {
-        const char *name;
-        int64_t soft, hard;
-    } * ulimits;
+    const struct cob_llb_ulimit *ulimits;
     size_t n_ulimits;
     Pb__NetMode network;
     Pb__SecurityMode security;

@@ -8,7 +8,10 @@ static const char *get(const void *arg, const char *name)
 {
     static const char *const values[][2] = {{"A", "a"}, {"EMPTY", ""}, {"PATH", "/bin:/usr/bin"},
         {"F", "archive.tar.gz"}, {"SP", "x  y"}, {"U", "\xc3\xa4\xc3\xb6x"}, {"NL", "a\nb"},
-        {"Q", "it's"}, {"STAR", "a*b*c"}, {"\xc3\xa9t\xc3\xa9", "summer"}};
+        {"Q", "it's"}, {"SIGNS", "()[]{}^$.*?|\\x"}, {"ASTERISKS", "a***yy*"}, {"XY", "xxyy"},
+        {"NEEDLE", "\\*/"}, {"GLOBS", "/foo*/*/*.txt"}, {"SLASHES", "/tmp/tmp/bar.txt"},
+        {"TMP", "/tmp"}, {"URL", "http://example.com"}, {"SCHEME", "http://"}, {"STAR", "a*b*c"},
+        {"\xc3\xa9t\xc3\xa9", "summer"}};
 
     (void)arg;
     for (size_t i = 0; i < G_N_ELEMENTS(values); i++) {
@@ -20,12 +23,27 @@ static const char *get(const void *arg, const char *name)
 
 static const struct dockerfile_env env = {.get = get};
 
+/* A text, and what it becomes. */
+struct form {
+    const char *text, *want;
+};
+
+static void check_forms(const struct form *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct dockerfile_expander expander = {.env = env, .escape = '\\'};
+        g_autofree char *got = NULL;
+
+        CHECK_OK(dockerfile_expand(&expander, rows[i].text, &got));
+        g_assert_cmpstr(got, ==, rows[i].want);
+        check_row(g_strcmp0(got, rows[i].want) == 0, i, rows[i].text);
+    }
+}
+
 /* What each form gives. */
 static void test_forms(void)
 {
-    static const struct {
-        const char *text, *want;
-    } rows[] = {
+    static const struct form rows[] = {
         {"$A", "a"},
         {"${A}b", "ab"},
         {"$A$A", "aa"},
@@ -84,14 +102,35 @@ static void test_forms(void)
         {"<< EOF", "<< EOF"},
     };
 
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct dockerfile_expander expander = {.env = env, .escape = '\\'};
-        g_autofree char *got = NULL;
+    check_forms(rows, G_N_ELEMENTS(rows));
+}
 
-        CHECK_OK(dockerfile_expand(&expander, rows[i].text, &got));
-        g_assert_cmpstr(got, ==, rows[i].want);
-        check_row(g_strcmp0(got, rows[i].want) == 0, i, rows[i].text);
-    }
+/* Patterns: signs of other languages of patterns, nothing, and what comes from variables. */
+static void test_patterns(void)
+{
+    static const struct form rows[] = {
+        {"${SIGNS#()[]{\\}^$.\\*\\?|\\\\}", "x"},
+        {"${ASTERISKS%%\\**\\*}", "a"},
+        {"${XY#*x*y}", "y"},
+        {"${XY##*x}", "yy"},
+        {"${XY#}", "xxyy"},
+        {"${XY##}", "xxyy"},
+        {"${XY%}", "xxyy"},
+        {"${XY%%$EMPTY}", "xxyy"},
+        {"${XY#$EMPTY}", "xxyy"},
+        {"${XY#$A}", "xxyy"},
+        {"${NONE:-.}${XY%x}${NONE:-.}", ".xxyy."},
+        {"${GLOBS/$NEEDLE/.} ${GLOBS//$NEEDLE/.}", "/foo.*/*.txt /foo..*.txt"},
+        {"${SLASHES/$TMP/} ${SLASHES//$TMP/}", "/tmp/bar.txt /bar.txt"},
+        {"${URL/$SCHEME/https:\\/\\/}", "https:\\/\\/example.com"},
+        {"${SLASHES//\\//\\/}", "\\/tmp\\/tmp\\/bar.txt"},
+        {"${XY/$EMPTY/ww}", "wwxxyy"},
+        {"${XY///}", "xxyy"},
+        {"${NONE///}", ""},
+        {"${NONE:-${A:+${EMPTY:-${XY#x}}}}", "xyy"},
+    };
+
+    check_forms(rows, G_N_ELEMENTS(rows));
 }
 
 /* What the flags keep. */
@@ -168,6 +207,10 @@ static void test_errors(void)
         {"${A:-b", "failed to process \"${A:-b\": syntax error: missing '}'"},
         {"${A/b", "failed to process \"${A/b\": syntax error: missing '/' in ${}"},
         {"${A/b/c", "failed to process \"${A/b/c\": syntax error: missing '}'"},
+        {"${XY//ww}", "failed to process \"*\": syntax error: missing '/' in ${}"},
+        {"${XY//}", "failed to process \"*\": syntax error: missing '/' in ${}"},
+        {"${A=b}", "failed to process \"${A=b}\": unsupported modifier (=) in substitution"},
+        {"${A:%%b}", "failed to process \"${A:%%b}\": unsupported modifier (:%) in substitution"},
         {"${A:=b}", "failed to process \"${A:=b}\": unsupported modifier (:=) in substitution"},
         {"${A!b}", "failed to process \"${A!b}\": unsupported modifier (!) in substitution"},
         {"${A:#b}", "failed to process \"${A:#b}\": unsupported modifier (:#) in substitution"},
@@ -233,6 +276,7 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/dockerfile/expand/forms", test_forms);
+    g_test_add_func("/dockerfile/expand/patterns", test_patterns);
     g_test_add_func("/dockerfile/expand/flags", test_flags);
     g_test_add_func("/dockerfile/expand/words", test_words);
     g_test_add_func("/dockerfile/expand/errors", test_errors);

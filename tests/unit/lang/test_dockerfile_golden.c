@@ -63,6 +63,7 @@ static void read_option(struct asked *asked, const char *option)
         {"platform=", G_STRUCT_OFFSET(struct cob_dockerfile_request, target_platform)},
         {"network=", G_STRUCT_OFFSET(struct cob_dockerfile_request, network)},
         {"hostname=", G_STRUCT_OFFSET(struct cob_dockerfile_request, hostname)},
+        {"cgroup-parent=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cgroup_parent)},
         {"cache-ns=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cache_mount_namespace)},
     };
     const char *value = strchr(option, '=') ? strchr(option, '=') + 1 : "";
@@ -85,6 +86,8 @@ static void read_option(struct asked *asked, const char *option)
         g_hash_table_insert(
             table, g_strndup(value, (size_t)(equals - value)), g_strdup(equals + 1));
     }
+    if (g_str_has_prefix(option, "shm-size="))
+        asked->request.shm_size_bytes = g_ascii_strtoll(value, NULL, 10);
     if (strcmp(option, "no-cache") == 0)
         asked->request.is_no_cache = true;
     if (strcmp(option, "multi-platform") == 0)
@@ -162,9 +165,14 @@ static struct cob_error *convert(GBytes *data, GString *out)
     struct cob_dockerfile_result result = {0};
     struct asked asked;
 
-    COB_TRY(cob_dockerfile_parse(file, &dockerfile));
     asked_init(&asked, text);
     asked.request.warnings = warnings;
+    struct cob_error *wrong = cob_dockerfile_parse_as(
+        file, g_hash_table_lookup(asked.build_args, "BUILDKIT_SYNTAX"), &dockerfile);
+    if (wrong) {
+        asked_done(&asked);
+        return wrong;
+    }
     struct cob_error *err = cob_dockerfile_images(dockerfile, &asked.request, &images);
     if (!err)
         err = cob_dockerfile_to_llb(dockerfile, &asked.request, &fake_images, &result);

@@ -309,11 +309,15 @@ static void test_other_frontends_are_refused(void)
         {"# syntax=docker/dockerfile:1\n" F, NULL},
         {"# syntax = docker.io/docker/dockerfile:1@sha256:0 x\n" F, NULL},
         {"#syntax=dockerfile.v0\n" F, NULL},
-        {"# syntax=example/other:1\n" F,
-            "syntax=example/other:1 is not supported yet: only docker/dockerfile is"},
-        {"#!/usr/bin/x\n# syntax=o\n" F, "syntax=o is not supported yet: *"},
-        {"// syntax=o\n{}\n", "syntax=o is not supported yet: *"},
-        {"{\"syntax\": \"o\"}", "syntax=o is not supported yet: *"},
+        {"\xef\xbb\xbf# SynTax=docker/dockerfile-upstream:master-labs\r\n" F, NULL},
+        {"# syntax=docker/dockerfile-other\n" F, "frontend docker/dockerfile-other is not *"},
+        {"# syntax=example.com/docker/dockerfile\n" F, "frontend example.com/docker/* is not *"},
+        {"# syntax=example/other:1\n" F, "frontend example/other:1 is not supported: "
+                                         "docker/dockerfile is built in, and no other "
+                                         "is run"},
+        {"#!/usr/bin/x\n# syntax=o\n" F, "frontend o is not supported: *"},
+        {"// syntax=o\n{}\n", "frontend o is not supported: *"},
+        {"{\"syntax\": \"o\"}", "frontend o is not supported: *"},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -328,9 +332,36 @@ static void test_other_frontends_are_refused(void)
     }
 }
 
+/* BUILDKIT_SYNTAX counts more than the file. */
+static void test_frontend_by_argument(void)
+{
+    static const struct {
+        const char *frontend, *text, *want;
+    } rows[] = {
+        {"docker/dockerfile:1", "# syntax=o\n" F, NULL},
+        {"docker/dockerfile:1-labs@sha256:0 x", F, NULL},
+        {"", "# syntax=o\n" F, "frontend o is not supported: *"},
+        {"o:2", "# syntax=docker/dockerfile\n" F, "BUILDKIT_SYNTAX=o:2 is not supported: *"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GBytes) bytes = g_bytes_new_static(rows[i].text, strlen(rows[i].text));
+        g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
+        g_autoptr(cob_dockerfile) dockerfile = NULL;
+        struct cob_error *err = cob_dockerfile_parse_as(file, rows[i].frontend, &dockerfile);
+
+        if (rows[i].want)
+            CHECK_ERROR(err, COB_UNIMPLEMENTED, rows[i].want);
+        else
+            CHECK_OK(err);
+        check_row((dockerfile == NULL) == (rows[i].want != NULL), i, rows[i].frontend);
+    }
+}
+
 int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
+    g_test_add_func("/dockerfile/parse/frontend-by-argument", test_frontend_by_argument);
     g_test_add_func("/dockerfile/parse/lines", test_lines);
     g_test_add_func("/dockerfile/parse/forms", test_forms);
     g_test_add_func("/dockerfile/parse/heredocs", test_heredocs);

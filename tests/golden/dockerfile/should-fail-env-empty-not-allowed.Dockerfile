@@ -1,0 +1,3 @@
+FROM a
+ENV V=
+ENV a=${V:?}

@@ -1,0 +1,3 @@
+FROM a
+ARG V
+ENV a="${V:?must be set, not $W}"

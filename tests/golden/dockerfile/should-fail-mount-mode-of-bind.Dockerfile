@@ -1,0 +1,2 @@
+FROM a
+RUN --mount=target=/x,mode=0700 true

@@ -1,2 +1,0 @@
-FROM a
-RUN --mount=type=ssh git clone x

@@ -1,0 +1,2 @@
+FROM a
+RUN --device=a/b=c,requird=true x

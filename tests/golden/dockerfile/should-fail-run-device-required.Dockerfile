@@ -1,0 +1,2 @@
+FROM a
+RUN --device=vendor.com/gpu=all,required x

@@ -1,0 +1,2 @@
+FROM a
+RUN --device=a/b=c,name=d/e=f,required x

@@ -1,2 +1,0 @@
-FROM a
-RUN --device=vendor.com/gpu=all x

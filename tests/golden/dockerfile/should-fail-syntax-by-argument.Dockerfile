@@ -1,0 +1,3 @@
+# syntax=docker/dockerfile:1
+# test: build-arg=BUILDKIT_SYNTAX=example.com/frontend
+FROM a

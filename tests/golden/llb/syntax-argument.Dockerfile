@@ -1,0 +1,3 @@
+# syntax=example.com/another:1
+# test: build-arg=BUILDKIT_SYNTAX=docker/dockerfile:1-labs
+FROM base:1
