@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(cob_error) dump_err = cob_llb_dump(definition, &dump);
     g_autoptr(cob_error) graph_err = cob_llb_graph_new(definition, &graph);
     (void)again, (void)dump_err;
-    if (!graph_err && graph->result.vertex >= 0)
-        g_assert((unsigned)graph->result.vertex + 1 == graph->vertices->len);
+    if (!graph_err && g_array_index(graph->results, struct cob_llb_ref, 0).vertex >= 0)
+        g_assert((unsigned)g_array_index(graph->results, struct cob_llb_ref, 0).vertex + 1 ==
+                 graph->vertices->len);
     return 0;
 }

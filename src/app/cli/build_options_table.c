@@ -43,7 +43,7 @@ const struct cli_option cli_build_options[] = {
     {"output", 'o', CLI_LIST, "stringArray",
         "Output destination (format: \"type=local,dest=path\")", false},
     {"parallel", 0, CLI_TEXT, "int", "Run at most so many steps at the same time", false},
-    {"platform", 0, CLI_TEXT, "string", "Set target platform for build", false},
+    {"platform", 0, CLI_LIST, "stringArray", "Set target platform for build", false},
     {"progress", 0, CLI_TEXT, "string",
         "Set type of progress output (auto, plain, quiet, rawjson, tty)", false},
     {"pull", 0, CLI_FLAG, NULL, "Ask the registry for images that are here already", false},

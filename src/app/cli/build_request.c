@@ -112,22 +112,22 @@ static struct cob_error *add_outputs(struct cli_build_request *build, const char
     return NULL;
 }
 
-/* A comma stands between stages. */
-static void add_no_cache_stages(struct cli_build_request *build, const char *const *texts)
+/* The words of an option that can be given several times, with commas between words, too. */
+static const char *const *keep_words(struct cli_build_request *build, const char *const *texts)
 {
-    g_autoptr(GPtrArray) stages = g_ptr_array_new();
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
 
     for (; texts && *texts; texts++) {
         g_auto(GStrv) words = g_strsplit(*texts, ",", -1);
 
         for (char **word = words; *word; word++) {
-            char *stage = g_strdup(*word);
+            char *text = g_strdup(g_strstrip(*word));
 
-            keep(build, stage);
-            g_ptr_array_add(stages, stage);
+            keep(build, text);
+            g_ptr_array_add(all, text);
         }
     }
-    build->request.no_cache_stages = keep_list(build, stages);
+    return keep_list(build, all);
 }
 
 /* As many bytes as there are, up to COB_LAYER_HEAD_BYTES. */
@@ -233,17 +233,13 @@ static void add_build_args(struct cli_build_request *build, const char *const *g
 
 static struct cob_error *fill(const struct cli_call *call, struct cli_build_request *build)
 {
-    const char *platform = cli_call_text(call, "platform");
-
-    if (platform && strchr(platform, ','))
-        return cob_fail(COB_UNIMPLEMENTED,
-            "--platform %s: more than one platform is not carried out yet", platform);
     add_build_args(build, cli_call_list(call, "build-arg"));
     COB_TRY(set_parallel(call, build));
     COB_TRY(cli_run_limits_fill(call, build));
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
     COB_TRY(add_outputs(build, cli_call_list(call, "output")));
-    add_no_cache_stages(build, cli_call_list(call, "no-cache-filter"));
+    build->request.no_cache_stages = keep_words(build, cli_call_list(call, "no-cache-filter"));
+    build->request.platforms = keep_words(build, cli_call_list(call, "platform"));
     return set_context(call, build);
 }
 
@@ -260,7 +256,6 @@ struct cob_error *cli_build_request_init(
                 .tags = cli_call_list(call, "tag"),
                 .is_no_cache = cli_call_flag(call, "no-cache"),
                 .is_pulling = cli_call_flag(call, "pull"),
-                .platform = cli_call_text(call, "platform"),
                 .network = cli_call_text(call, "network"),
                 .allow = cli_call_list(call, "allow"),
                 .ssh = cli_call_list(call, "ssh"),

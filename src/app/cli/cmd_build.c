@@ -59,6 +59,12 @@ static struct cob_error *write_metadata(
         json_object_set_new(object, "containerimage.config.digest", json_string(result->image_id));
         json_object_set_new(object, "containerimage.digest", json_string(result->image_id));
     }
+    for (size_t i = 0; result->image_ids && result->image_ids[i]; i++) {
+        g_autofree char *key =
+            g_strconcat("containerimage.config.digest/", result->platforms[i], NULL);
+
+        json_object_set_new(object, key, json_string(result->image_ids[i]));
+    }
     if (result->names)
         json_object_set_new(object, "image.name", json_string(result->names));
     text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);

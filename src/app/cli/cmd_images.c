@@ -83,7 +83,7 @@ static struct row row_of(const struct cob_store_image *image, bool is_whole)
     return row;
 }
 
-/* The fields that docker images --format knows. */
+/* The fields that docker images --format knows, and nerdctl's Platform. */
 static struct cob_error *append_formatted(
     GString *out, const char *format, const struct row *row, const struct cob_store_image *image)
 {
@@ -93,6 +93,7 @@ static struct cob_error *append_formatted(
         {"CreatedSince", row->ago},
         {"Digest", image->manifest_digest ? image->manifest_digest : "<none>"},
         {"ID", row->id},
+        {"Platform", image->platform},
         {"Repository", row->repository},
         {"SharedSize", "N/A"},
         {"Size", row->size},

@@ -37,13 +37,14 @@ static void say(struct removal *removal, const char *what, const char *text)
 }
 
 /* Its data goes with a later prune, so nothing is said to be deleted but what had no name.
- * name: in full. */
-static struct cob_error *untag(struct removal *removal, const char *name, bool *ret_was_there)
+ * name: in full.  id: of the image of one platform; NULL: of all. */
+static struct cob_error *untag(
+    struct removal *removal, const char *name, const char *id, bool *ret_was_there)
 {
     g_autoptr(cob_ref) ref = NULL;
     g_autofree char *familiar = NULL;
 
-    COB_TRY(cob_store_image_remove(removal->store, name, ret_was_there));
+    COB_TRY(cob_store_image_remove(removal->store, name, id, ret_was_there));
     if (!*ret_was_there)
         return NULL;
     COB_TRY(cob_ref_parse(name, &ref));
@@ -87,7 +88,7 @@ static struct cob_error *remove_by_id(struct removal *removal, const char *given
             "image %s has %u names: remove them one by one, or all of them with --force", given,
             names->len);
     for (guint i = 0; i < names->len; i++)
-        COB_TRY(untag(removal, names->pdata[i], &was_there));
+        COB_TRY(untag(removal, names->pdata[i], image->config_digest, &was_there));
     COB_TRY(cob_store_image_remove_unnamed(removal->store, image->config_digest, &was_there));
     if (was_there)
         say(removal, "Deleted", image->config_digest);
@@ -104,7 +105,7 @@ static struct cob_error *remove_one(struct removal *removal, const char *given)
     if (!no_name) {
         g_autofree char *name = cob_ref_text(ref);
 
-        COB_TRY(untag(removal, name, &was_there));
+        COB_TRY(untag(removal, name, NULL, &was_there));
     }
     return was_there ? NULL : remove_by_id(removal, given);
 }

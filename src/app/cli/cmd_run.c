@@ -7,6 +7,8 @@ static const struct cli_option options[] = {
     {"hostname", 'h', CLI_TEXT, "string", "Container host name", false},
     {"interactive", 'i', CLI_FLAG, NULL, "Pass standard input on to the program", false},
     {"network", 0, CLI_TEXT, "string", "Connect to a network: default, host or none", false},
+    {"platform", 0, CLI_TEXT, "string", "Run the image for this platform (e.g., \"linux/arm64\")",
+        false},
     {"progress", 0, CLI_TEXT, "string",
         "Set type of progress output of a pull (auto, plain, quiet, rawjson, tty)", false},
     {"quiet", 'q', CLI_FLAG, NULL, "Suppress the pull output", false},
@@ -30,6 +32,7 @@ static struct cob_error *run(struct cli_call *call)
 {
     struct cob_engine_run_request request = {
         .image = cli_call_arg(call, 0),
+        .platform = cli_call_text(call, "platform"),
         .args = call->args->len > 2 ? (const char *const *)call->args->pdata + 1 : NULL,
         .entrypoint = cli_call_text(call, "entrypoint"),
         .env = cli_call_list(call, "env"),

@@ -7,6 +7,8 @@
 void cob_engine_result_done(struct cob_engine_result *result)
 {
     g_free(result->image_id);
+    g_strfreev(result->platforms);
+    g_strfreev(result->image_ids);
     g_free(result->names);
 }
 
@@ -80,20 +82,63 @@ static struct cob_error *check_entitlements(const struct cob_engine_request *req
 
 /* --- solve and export --- */
 
-static struct cob_error *export_all(
-    struct building *building, struct cob_snapshot *snapshot, struct cob_engine_result *result)
+/* What became of each target.  results: of the solver, in their order. */
+static GArray *parts_of(const struct building *building, const GPtrArray *results)
 {
+    GArray *parts = g_array_new(FALSE, FALSE, sizeof(struct cob_exporter_part));
+
+    for (guint i = 0; i < results->len; i++) {
+        const struct frontend_target *target =
+            &g_array_index(building->frontend.targets, struct frontend_target, i);
+        const struct cob_exporter_part part = {
+            .snapshot = cob_ops_snapshot_of(g_ptr_array_index(results, i)),
+            .config = target->result.config,
+            .platform = target->platform};
+
+        g_array_append_val(parts, part);
+    }
+    return parts;
+}
+
+/* image_ids: one a part; taken. */
+static void note_images(
+    const struct cob_exporter_result *built, char **image_ids, struct cob_engine_result *result)
+{
+    g_autofree char *here = cob_engine_host_platform();
+    size_t main_part = 0;
+
+    for (size_t i = built->n_parts; i-- > 0;) {
+        if (strcmp(built->parts[i].platform, here) == 0)
+            main_part = i;
+    }
+    result->image_id = g_strdup(image_ids[main_part]);
+    if (built->n_parts == 1) {
+        g_strfreev(image_ids);
+        return;
+    }
+    result->image_ids = image_ids;
+    result->platforms = g_new0(char *, built->n_parts + 1);
+    for (size_t i = 0; i < built->n_parts; i++)
+        result->platforms[i] = g_strdup(built->parts[i].platform);
+}
+
+static struct cob_error *export_all(
+    struct building *building, const GPtrArray *results, struct cob_engine_result *result)
+{
+    g_autoptr(GArray) parts = parts_of(building, results);
     const struct cob_exporter_result built = {.store = building->engine->store,
-        .snapshot = snapshot,
-        .config = building->frontend.result.config,
-        .platform = building->frontend.platform,
+        .parts = (const struct cob_exporter_part *)(void *)parts->data,
+        .n_parts = parts->len,
         .names = (const char *const *)building->names->pdata,
         .has_epoch = building->frontend.epoch.is_set,
         .epoch_s = building->frontend.epoch.time_s,
         .observer = building->observer};
+    char **image_ids = NULL;
 
-    if (building->names->len > 1 || building->outputs->len == 0)
-        COB_TRY(cob_exporter_store(&built, building->cancel, &result->image_id));
+    if (building->names->len > 1 || building->outputs->len == 0) {
+        COB_TRY(cob_exporter_store(&built, building->cancel, &image_ids));
+        note_images(&built, image_ids, result);
+    }
     if (building->names->len > 1)
         result->names = g_strjoinv(",", (char **)building->names->pdata);
     for (guint i = 0; i < building->outputs->len; i++)
@@ -112,10 +157,10 @@ static struct cob_error *solve(struct building *building, const struct cob_llb_g
         .index = &index,
         .observer = building->observer,
         .n_parallel = building->request->n_parallel};
-    g_autoptr(cob_solver_result) solved = NULL;
+    g_autoptr(GPtrArray) solved = NULL;
 
     COB_TRY(cob_solver_solve(&request, building->cancel, &solved));
-    COB_TRY(export_all(building, cob_ops_snapshot_of(solved), result));
+    COB_TRY(export_all(building, solved, result));
     return cob_engine_uses_save(&building->uses);
 }
 
@@ -163,6 +208,29 @@ static struct cob_error *run_graph(
     return solve_with_ops(building, &config, graph, result);
 }
 
+static struct cob_error *check_platforms(const struct building *building)
+{
+    for (guint i = 0; i < building->outputs->len; i++)
+        COB_TRY(
+            cob_wrap(cob_exporter_output_check_platforms(
+                         g_ptr_array_index(building->outputs, i), building->frontend.targets->len),
+                "--output %s", building->request->outputs[i]));
+    return NULL;
+}
+
+/* The graphs of all platforms as one: what they share is built once. */
+static struct cob_error *join_graph(
+    const struct building *building, struct cob_llb_graph **ret_graph)
+{
+    const GArray *targets = building->frontend.targets;
+    g_autofree const struct cob_llb_definition **definitions =
+        g_new0(const struct cob_llb_definition *, targets->len + 1);
+
+    for (guint i = 0; i < targets->len; i++)
+        definitions[i] = g_array_index(targets, struct frontend_target, i).result.definition;
+    return cob_llb_graph_join(definitions, targets->len, ret_graph);
+}
+
 static struct cob_error *build(
     struct building *building, const struct frontend_call *call, struct cob_engine_result *result)
 {
@@ -171,7 +239,8 @@ static struct cob_error *build(
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
     COB_TRY(cob_engine_frontend(call, &building->frontend));
-    COB_TRY(cob_llb_graph_new(building->frontend.result.definition, &graph));
+    COB_TRY(check_platforms(building));
+    COB_TRY(join_graph(building, &graph));
     return run_graph(building, graph, result);
 }
 
@@ -206,6 +275,25 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
     return err;
 }
 
+/* Of several platforms, each under its name. */
+static struct cob_error *dump_all(const struct frontend *frontend, char **ret_text)
+{
+    g_autoptr(GString) all = g_string_new(NULL);
+
+    for (guint i = 0; i < frontend->targets->len; i++) {
+        const struct frontend_target *target =
+            &g_array_index(frontend->targets, struct frontend_target, i);
+        g_autofree char *text = NULL;
+
+        COB_TRY(cob_llb_dump(target->result.definition, &text));
+        if (frontend->targets->len > 1)
+            g_string_append_printf(all, "%s%s:\n", i ? "\n" : "", target->platform);
+        g_string_append(all, text);
+    }
+    *ret_text = g_strdup(all->str);
+    return NULL;
+}
+
 struct cob_error *cob_engine_llb(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, char **ret_text)
@@ -219,7 +307,7 @@ struct cob_error *cob_engine_llb(struct cob_engine *engine,
         err = cob_wrap(cob_engine_frontend(&call, &frontend), "failed to solve");
     cob_engine_contexts_close(&contexts);
     COB_TRY(err);
-    err = cob_llb_dump(frontend.result.definition, ret_text);
+    err = dump_all(&frontend, ret_text);
     cob_engine_frontend_done(&frontend);
     return err;
 }

@@ -70,7 +70,11 @@ struct cob_error *cob_engine_pull(struct cob_engine *engine, const char *name, c
     g_autoptr(cob_snapshot) snapshot = NULL;
     g_autoptr(cob_ref) ref = NULL;
 
+    g_autofree char *own = NULL;
+
     COB_TRY(cob_ref_parse(name, &ref));
+    COB_TRY(cob_engine_platform(platform, &own));
+    platform = own;
     g_autofree char *text = cob_ref_text(ref);
     g_autofree char *title = g_strdup_printf("pulling %s", text);
     struct internal_step step = cob_engine_step_begin(observer, title);

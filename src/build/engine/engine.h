@@ -48,7 +48,7 @@ struct cob_engine_request {
     bool is_no_cache;          /* every step runs; cache mounts stay */
     const char *const *no_cache_stages;
     bool is_pulling;                /* ask the registry although the image is here */
-    const char *platform;           /* "linux/arm64"; NULL: this machine's */
+    const char *const *platforms;   /* "linux/arm64"; none: this machine's */
     const char *network;            /* "default", "host", "none" */
     const char *const *allow;       /* entitlements: "network.host" */
     const char *const *extra_hosts; /* "name=address" */
@@ -64,8 +64,11 @@ struct cob_engine_request {
 };
 
 struct cob_engine_result {
-    char *image_id; /* digest of the config; NULL when no image was asked for */
-    char *names;    /* the image's, in full, with a comma between them; NULL: it has none */
+    char *image_id; /* digest of the config; NULL when no image was asked for. Of several platforms
+                      * it is this machine's, or else the first one's */
+    char **platforms; /* of an image for several of them; else NULL */
+    char **image_ids; /* likewise, the digest of each */
+    char *names;      /* the image's, in full, with a comma between them; NULL: it has none */
 };
 void cob_engine_result_done(struct cob_engine_result *result);
 
@@ -111,6 +114,7 @@ COB_RESULT struct cob_error *cob_engine_pull(struct cob_engine *engine, const ch
 /* Run an image, as `docker run` does. */
 struct cob_engine_run_request {
     const char *image;
+    const char *platform;       /* NULL: this machine's if it is there */
     const char *const *args;    /* instead of the image's Cmd */
     const char *entrypoint;     /* instead of the image's; NULL: the image's */
     const char *const *env;     /* "NAME=value", or "NAME": from the environment */

@@ -139,12 +139,17 @@ struct frontend_call {
     GHashTable *agents;        /* of cob_engine_agents(); NULL: none */
 };
 
+/* What is built for one platform. */
+struct frontend_target {
+    char *platform; /* "linux/amd64" */
+    struct cob_dockerfile_result result;
+};
+
 /* What the frontend made of a request. */
 struct frontend {
     struct cob_srcfile *file;
     struct cob_dockerfile *dockerfile;
-    struct cob_dockerfile_result result;
-    char *platform;      /* "linux/amd64": the target's */
+    GArray *targets;     /* struct frontend_target, owned: one a platform, each once */
     GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
     struct epoch epoch;  /* SOURCE_DATE_EPOCH */
 };
@@ -158,6 +163,13 @@ COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call 
     enum cob_engine_method method, struct frontend *ret_frontend,
     struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
+
+/* The platform of this machine. The caller frees it. */
+char *cob_engine_host_platform(void);
+
+/* What a user calls a platform ("arm64", "linux/arm64/v8"), as it is normally written.
+ * text: NULL: this machine's. ret_platform: the caller's. */
+COB_RESULT struct cob_error *cob_engine_platform(const char *text, char **ret_platform);
 
 /* --- cacheindex.c --- */
 

@@ -8,13 +8,25 @@
 #include "util/fs.h"
 #include "util/limits.h"
 
+static void target_done(void *data)
+{
+    struct frontend_target *target = data;
+
+    cob_dockerfile_result_done(&target->result);
+    g_free(target->platform);
+}
+
 void cob_engine_frontend_done(struct frontend *frontend)
 {
-    cob_dockerfile_result_done(&frontend->result);
     cob_dockerfile_free(frontend->dockerfile);
     cob_srcfile_unref(frontend->file);
     g_clear_pointer(&frontend->warnings, g_ptr_array_unref);
-    g_free(frontend->platform);
+    g_clear_pointer(&frontend->targets, g_array_unref);
+}
+
+static struct frontend_target *target_at(const struct frontend *frontend, guint i)
+{
+    return &g_array_index(frontend->targets, struct frontend_target, i);
 }
 
 /* --- files --- */
@@ -89,10 +101,12 @@ static void look_up(void *data, void *unused)
 {
     struct lookup *lookup = data;
     const struct cob_dockerfile_image *image = lookup->image;
-    g_autofree char *title =
-        image->context
-            ? g_strdup_printf("[context %s] load metadata for %s", image->context, image->ref)
-            : g_strdup_printf("[internal] load metadata for %s", image->ref);
+    const bool is_multi_platform = lookup->frontend->targets->len > 1;
+    g_autofree char *title = image->context ? g_strdup_printf("[context %s] load metadata for %s",
+                                                  image->context, image->ref)
+                                            : g_strdup_printf("[%s%sinternal] load metadata for %s",
+                                                  is_multi_platform ? image->platform : "",
+                                                  is_multi_platform ? " " : "", image->ref);
     g_autofree char *digest = NULL;
     g_autoptr(GBytes) config = NULL;
     struct internal_step step = cob_engine_step_begin(lookup->observer, title);
@@ -173,7 +187,7 @@ static GHashTable *table_of(const char *const *list)
     return table;
 }
 
-static char *host_platform(void)
+char *cob_engine_host_platform(void)
 {
     struct utsname names;
 
@@ -182,16 +196,91 @@ static char *host_platform(void)
     return cob_platform_text(host);
 }
 
-/* The platform as it is normally written. */
-static struct cob_error *target_platform(
-    const struct cob_engine_request *request, const char *host_text, char **ret_text)
+struct cob_error *cob_engine_platform(const char *text, char **ret_platform)
 {
+    g_autofree char *host_text = cob_engine_host_platform();
     g_autoptr(cob_platform) host = NULL;
     g_autoptr(cob_platform) platform = NULL;
 
     COB_TRY(cob_platform_parse(host_text, NULL, &host));
-    COB_TRY(cob_platform_parse(request->platform ? request->platform : host_text, host, &platform));
-    *ret_text = cob_platform_text(platform);
+    COB_TRY(cob_wrap(
+        cob_platform_parse(text ? text : host_text, host, &platform), "--platform %s", text));
+    *ret_platform = cob_platform_text(platform);
+    return NULL;
+}
+
+/* Each platform that is asked for, as it is normally written, once.
+ * spec: buildx util/platformutil/parse.go. */
+static struct cob_error *read_platforms(
+    const struct cob_engine_request *request, struct frontend *frontend)
+{
+    static const char *const none[] = {"local", NULL};
+    const char *const *text = request->platforms && *request->platforms ? request->platforms : none;
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (; *text; text++) {
+        struct frontend_target target = {0};
+
+        COB_TRY(cob_engine_platform(*text, &target.platform));
+        if (g_hash_table_add(seen, target.platform))
+            g_array_append_val(frontend->targets, target);
+        else
+            g_free(target.platform);
+    }
+    return NULL;
+}
+
+/* The request as it is for one of the platforms. Only the first one's warnings are told: BuildKit
+ * does the same. */
+static struct cob_dockerfile_request wish_for(
+    const struct cob_dockerfile_request *wish, const struct frontend *frontend, guint i)
+{
+    struct cob_dockerfile_request own = *wish;
+
+    own.target_platform = target_at(frontend, i)->platform;
+    own.is_multi_platform = frontend->targets->len > 1;
+    if (i > 0)
+        own.warnings = NULL;
+    return own;
+}
+
+/* The images of all platforms, each once.  ret_images: borrows from `lists`. */
+static struct cob_error *list_images(const struct cob_dockerfile_request *wish,
+    const struct frontend *frontend, GPtrArray *lists, GPtrArray **ret_images)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+
+    for (guint i = 0; i < frontend->targets->len; i++) {
+        const struct cob_dockerfile_request own = wish_for(wish, frontend, i);
+        GPtrArray *images = NULL;
+
+        COB_TRY(cob_dockerfile_images(frontend->dockerfile, &own, &images));
+        g_ptr_array_add(lists, images);
+        for (guint k = 0; k < images->len; k++) {
+            const struct cob_dockerfile_image *image = g_ptr_array_index(images, k);
+
+            if (g_hash_table_add(seen, g_strconcat(image->ref, " ", image->platform, NULL)))
+                g_ptr_array_add(all, (void *)(uintptr_t)image);
+        }
+    }
+    *ret_images = g_steal_pointer(&all);
+    return NULL;
+}
+
+/* With several platforms, an error says which one it is about. */
+static struct cob_error *to_llb(const struct cob_image_resolver *resolver,
+    const struct cob_dockerfile_request *wish, const struct frontend *frontend)
+{
+    for (guint i = 0; i < frontend->targets->len; i++) {
+        const struct cob_dockerfile_request own = wish_for(wish, frontend, i);
+        struct frontend_target *target = target_at(frontend, i);
+        struct cob_error *err =
+            cob_dockerfile_to_llb(frontend->dockerfile, &own, resolver, &target->result);
+
+        if (err)
+            return frontend->targets->len > 1 ? cob_wrap(err, "%s", target->platform) : err;
+    }
     return NULL;
 }
 
@@ -207,7 +296,7 @@ static struct cob_error *use(
     case PURPOSE_OUTLINE:
         return cob_dockerfile_outline(dockerfile, wish, &resolver, lookup->outline);
     case PURPOSE_BUILD:
-        return cob_dockerfile_to_llb(dockerfile, wish, &resolver, &frontend->result);
+        return to_llb(&resolver, wish, frontend);
     case PURPOSE_TARGETS:
         return NULL;
     }
@@ -219,6 +308,8 @@ static struct cob_error *prepare(
 {
     const struct frontend_call call = {lookup->engine, lookup->request, lookup->observer,
         lookup->cancel, lookup->contexts, lookup->agents};
+    g_autoptr(GPtrArray) lists =
+        g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))g_ptr_array_unref);
     g_autoptr(GPtrArray) images = NULL;
     const char *syntax = g_hash_table_lookup(wish->build_args, "BUILDKIT_SYNTAX");
     struct cob_error *err = cob_dockerfile_parse_as(frontend->file, syntax, &frontend->dockerfile);
@@ -230,7 +321,7 @@ static struct cob_error *prepare(
     if (lookup->purpose == PURPOSE_TARGETS)
         return NULL;
     COB_TRY(cob_engine_epoch(&call, frontend->dockerfile, wish, &frontend->epoch));
-    COB_TRY(cob_dockerfile_images(frontend->dockerfile, wish, &images));
+    COB_TRY(list_images(wish, frontend, lists, &images));
     COB_TRY(look_up_all(lookup, images));
     COB_TRY(load_ignore(lookup->contexts, lookup->observer));
     wish->ignore = cob_engine_contexts_find(lookup->contexts, "context")->ignore;
@@ -247,7 +338,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .build_args = args,
         .labels = labels,
         .contexts = lookup->contexts->named,
-        .target_platform = frontend->platform,
+        .target_platform = target_at(frontend, 0)->platform,
         .build_platform = host,
         .is_no_cache = request->is_no_cache,
         .no_cache_stages = request->no_cache_stages,
@@ -292,10 +383,10 @@ static void free_error(void *err)
 static struct cob_error *run(
     struct lookup *lookup, struct frontend *frontend, struct cob_error **ret_wrong)
 {
-    g_autofree char *host = host_platform();
+    g_autofree char *host = cob_engine_host_platform();
     struct cob_error *err;
 
-    COB_TRY(target_platform(lookup->request, host, &frontend->platform));
+    COB_TRY(read_platforms(lookup->request, frontend));
     COB_TRY(load_dockerfile(lookup->contexts, lookup->observer, frontend));
     lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
     err = convert(lookup, host, frontend);
@@ -314,7 +405,8 @@ static struct cob_error *start(const struct frontend_call *call, enum purpose pu
     struct frontend *ret_frontend, struct cob_dockerfile_outline *ret_outline,
     struct cob_error **ret_wrong)
 {
-    struct frontend frontend = {.warnings = cob_dockerfile_warnings_new()};
+    struct frontend frontend = {.warnings = cob_dockerfile_warnings_new(),
+        .targets = g_array_new(FALSE, FALSE, sizeof(struct frontend_target))};
     struct lookup lookup = {.engine = call->engine,
         .request = call->request,
         .observer = call->observer,
@@ -324,8 +416,9 @@ static struct cob_error *start(const struct frontend_call *call, enum purpose pu
         .purpose = purpose,
         .frontend = &frontend,
         .outline = ret_outline};
-    struct cob_error *err = run(&lookup, &frontend, ret_wrong);
 
+    g_array_set_clear_func(frontend.targets, target_done);
+    struct cob_error *err = run(&lookup, &frontend, ret_wrong);
     if (err) {
         cob_engine_frontend_done(&frontend);
         return err;

@@ -21,6 +21,7 @@ struct running {
     const struct cob_engine_run_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    char *platform; /* of the image */
     struct cob_oci_config *config;
     struct cob_snapshot *snapshot;
     GArray *mounts;   /* struct cob_executor_mount; their text is borrowed from texts */
@@ -35,6 +36,7 @@ static void close_fd(void *fd)
 
 static void running_done(struct running *running)
 {
+    g_free(running->platform);
     cob_oci_config_free(running->config);
     cob_snapshot_unref(running->snapshot);
     g_array_unref(running->mounts);
@@ -44,25 +46,57 @@ static void running_done(struct running *running)
 
 /* --- the image --- */
 
+/* Docker's words. */
+static void warn_of_platform(const struct running *running, const char *platform, const char *here)
+{
+    g_autofree char *text =
+        g_strdup_printf("The requested image's platform (%s) does not match the detected host "
+                        "platform (%s) and no specific platform was requested",
+            platform, here);
+    const struct cob_event_warning event = {.text = text};
+
+    running->observer->warning(running->observer->arg, &event);
+}
+
+/* Of a name's images: the one of the platform that is asked for, else of this machine's, else what
+ * there is; an id has but one.  ret_image: NULL: none is here. */
+static struct cob_error *find_here(struct running *running, struct cob_store_image **ret_image)
+{
+    struct cob_store *store = running->engine->store;
+    const char *name = running->request->image, *wish = running->request->platform;
+    g_autoptr(cob_store_image) image = NULL;
+    g_autofree char *platform = NULL;
+    g_autoptr(cob_ref) ref = NULL;
+
+    COB_TRY(cob_engine_platform(wish, &platform));
+    COB_TRY(cob_store_image_find(store, name, wish ? platform : NULL, &image)); /* an id? */
+    if (!image) {
+        COB_TRY(cob_ref_parse(name, &ref));
+        g_autofree char *text = cob_ref_text(ref);
+        COB_TRY(cob_store_image_find(store, text, platform, &image));
+        if (!image && !wish)
+            COB_TRY(cob_store_image_find(store, text, NULL, &image));
+    }
+    if (image && !wish && strcmp(image->platform, platform) != 0)
+        warn_of_platform(running, image->platform, platform);
+    *ret_image = g_steal_pointer(&image);
+    return NULL;
+}
+
 static struct cob_error *find_image(struct running *running)
 {
     struct cob_engine *engine = running->engine;
     const char *name = running->request->image;
-    g_autoptr(cob_ref) ref = NULL;
     g_autoptr(cob_store_image) image = NULL;
     g_autoptr(GBytes) bytes = NULL;
-    g_autofree char *text = NULL;
 
-    COB_TRY(cob_store_image_find(engine->store, name, NULL, &image)); /* an id? */
-    if (!image) {
-        COB_TRY(cob_ref_parse(name, &ref));
-        text = cob_ref_text(ref);
-        COB_TRY(cob_store_image_find(engine->store, text, NULL, &image));
-    }
+    COB_TRY(find_here(running, &image));
     if (!image)
-        COB_TRY(cob_engine_pull(engine, name, NULL, running->observer, running->cancel, &image));
+        COB_TRY(cob_engine_pull(
+            engine, name, running->request->platform, running->observer, running->cancel, &image));
     if (!image)
         return cob_fail(COB_NOT_FOUND, "image %s: not found", name);
+    running->platform = g_strdup(image->platform);
     COB_TRY(
         cob_store_blob_read(engine->store, image->config_digest, COB_LIMIT_CONFIG_BYTES, &bytes));
     if (!bytes)
@@ -227,6 +261,7 @@ static struct cob_error *execute(struct running *running, int root_fd, int *ret_
     const char *workdir = request->workdir ?: running->config->working_dir;
     struct cob_executor_request wish = {
         .root_fd = root_fd,
+        .platform = running->platform,
         .cwd = workdir && *workdir ? workdir : "/",
         .user = request->user ?: running->config->user,
         .hostname = request->hostname,

@@ -170,15 +170,17 @@ static json_t *process(const struct step *step)
 
 static bool is_wanted(const struct step *step, const struct own_mount *mount)
 {
-    bool is_bare = step->executor->is_rootless;
+    const enum cob_executor_network network = step->request->network;
 
     switch (mount->when) {
     case ALWAYS:
         break;
     case WITH_OWN_NETWORK:
-        return !is_bare || step->request->network != COB_EXECUTOR_NETWORK_HOST;
+        if (step->userns_fd >= 0) /* the build's belongs to the user namespace around it */
+            return network == COB_EXECUTOR_NETWORK_NONE;
+        return !step_is_bare(step) || network != COB_EXECUTOR_NETWORK_HOST;
     case WITH_CGROUPS:
-        return !is_bare;
+        return !step_is_bare(step);
     }
     for (guint i = 0; i < step->dev_mounts->len; i++) {
         const struct step_dev_mount *given = g_ptr_array_index(step->dev_mounts, i);

@@ -10,6 +10,7 @@
  *     v2          /cob/<leaf>; in it the   devices, memory.events,   -
  *                 runtime makes "step"     memory.oom.group, pids
  *     rootless    none                     -                         no mknod, by the kernel
+ *     emulated    as above, but devices    the runtime makes none    likewise
  *
  * With v1 devices, crun makes no cgroup of its own; runc does. Below cob's own: what bounds cob
  * bounds its steps. A child joins v1 leaves by "tasks": it has one thread, and for that the kernel
@@ -54,7 +55,7 @@ struct step_cgroups {
     struct leaf leaves[N_HIERARCHIES];
     char *name;              /* of each leaf */
     char *path;              /* of the runtime's, in v2; NULL: rootless */
-    int join_fds[N_V1 + 1];  /* tasks of the v1 leaves, then -1 */
+    int join_fds[N_V1 + 1];  /* of the leaves that a child joins itself, then -1 */
     uint64_t n_kills_before; /* of the machine */
 };
 
@@ -179,12 +180,13 @@ static struct cob_error *make_leaf(
 
 static struct cob_error *join_later(struct step_cgroups *cgroups, enum hierarchy which)
 {
+    const char *name = which == UNIFIED_V2 ? "cgroup.procs" : "tasks";
     int *fd = cgroups->join_fds;
 
     while (*fd >= 0)
         fd++;
-    *fd = openat(cgroups->leaves[which].fd, "tasks", O_WRONLY | O_CLOEXEC);
-    return *fd < 0 ? cob_fail_errno(errno, "open tasks") : NULL;
+    *fd = openat(cgroups->leaves[which].fd, name, O_WRONLY | O_CLOEXEC);
+    return *fd < 0 ? cob_fail_errno(errno, "open %s", name) : NULL;
 }
 
 /* A folder of a hierarchy, or where --cgroup-parent says in it. The caller frees it. */
@@ -324,6 +326,27 @@ static struct cob_error *check_parent(const struct step *step)
     return NULL;
 }
 
+static void make_own_leaves(struct step *step, struct step_cgroups *cgroups)
+{
+    make_own_leaf(step, cgroups, MEMORY, "memory");
+    make_own_leaf(step, cgroups, PIDS, "pids");
+    if (cgroups->leaves[PIDS].fd >= 0)
+        try_write_at(cgroups->leaves[PIDS].fd, "pids.max", MAX_PROCESSES);
+}
+
+/* The runtime is in a user namespace, and makes none: it begins its life in cob's. */
+static void fill_for_userns(struct step *step, struct step_cgroups *cgroups)
+{
+    make_own_leaves(step, cgroups);
+    if (is_cgroup2(CGROUPS)) {
+        struct cob_error *err = make_unified_leaf(step, cgroups);
+
+        g_clear_pointer(&cgroups->path, g_free);
+        forgive(err ? err : join_later(cgroups, UNIFIED_V2));
+    }
+    hide_cgroups();
+}
+
 static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
 {
     COB_TRY(check_parent(step));
@@ -331,11 +354,12 @@ static struct cob_error *fill(struct step *step, struct step_cgroups *cgroups)
         hide_cgroups();
         return NULL;
     }
+    if (step_is_bare(step)) {
+        fill_for_userns(step, cgroups);
+        return NULL;
+    }
     COB_TRY(make_devices_leaf(step, cgroups));
-    make_own_leaf(step, cgroups, MEMORY, "memory");
-    make_own_leaf(step, cgroups, PIDS, "pids");
-    if (cgroups->leaves[PIDS].fd >= 0)
-        try_write_at(cgroups->leaves[PIDS].fd, "pids.max", MAX_PROCESSES);
+    make_own_leaves(step, cgroups);
     return make_unified_leaf(step, cgroups);
 }
 

@@ -32,7 +32,8 @@ struct cob_error *cob_executor_new(
         .is_rootless = config->is_rootless,
         .is_single_id = is_setgroups_denied(),
         .alive_fds = {ends[0], ends[1]},
-        .net = stepnet_new(config->network)};
+        .net = stepnet_new(config->network),
+        .emulation = cob_emulation_new(config->state_dir)};
     g_mutex_init(&executor->lock);
     *ret_executor = executor;
     return NULL;
@@ -43,6 +44,7 @@ void cob_executor_free(struct cob_executor *executor)
     if (!executor)
         return;
     stepnet_free(executor->net);
+    cob_emulation_free(executor->emulation);
     cob_closep(&executor->alive_fds[0]);
     cob_closep(&executor->alive_fds[1]);
     g_mutex_clear(&executor->lock);
@@ -76,9 +78,15 @@ static void step_init(struct step *step, struct cob_executor *executor,
         .identity = {.groups = g_array_new(FALSE, FALSE, sizeof(uint32_t))},
         .stubs = cob_rootfs_made_new(),
         .dev_mounts = g_ptr_array_new_with_free_func(dev_mount_free),
-        .netns_fd = -1};
+        .netns_fd = -1,
+        .userns_fd = -1};
     for (size_t i = 0; i < request->n_mounts; i++)
         step->source_fds[i] = -1;
+}
+
+bool step_is_bare(const struct step *step)
+{
+    return step->executor->is_rootless || step->userns_fd >= 0;
 }
 
 static void step_done(struct step *step)
@@ -116,6 +124,8 @@ static struct cob_error *carry_out(struct step *step)
     const struct cob_executor_request *request = step->request;
     bool has_network = request->network == COB_EXECUTOR_NETWORK_DEFAULT;
 
+    COB_TRY(cob_emulation_prepare(
+        step->executor->emulation, request->platform, step->cancel, &step->userns_fd));
     if (has_network)
         stepnet_start(step->executor->net);
     COB_TRY(stepmounts_clone_sources(step));

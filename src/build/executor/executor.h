@@ -23,6 +23,10 @@
  * with slirp4netns or pasta as the way out; the host's loopback cannot be reached. Never the host's
  * own network, unless asked for.
  *
+ * Programs of another platform run as build/emulation says, if need be in a user namespace where
+ * every id is itself. There the step makes no devices, and has no /sys but with a network of its
+ * own.
+ *
  * threads:  any number of cob_executor_run() at the same time on one executor.
  * spec:     OCI runtime-spec 1.0; BuildKit executor/oci; the defaults are listed in bundle.c.
  */
@@ -96,6 +100,7 @@ struct cob_executor_ulimit {
 struct cob_executor_request {
     int root_fd;           /* a detached mount; borrowed, but good for one run only */
     bool is_root_readonly; /* for the step; mount points are still made */
+    const char *platform;  /* of its programs, "linux/arm64"; NULL: this machine's */
     const char *const *args;
     const char *const *env; /* NULL-terminated "NAME=value", given to the process as they are */
     const char *cwd;        /* absolute; made where it is missing. NULL: / */
@@ -142,7 +147,7 @@ struct cob_executor_outcome {
  *
  * errors:         COB_CANCELLED; COB_INVALID: user, mounts or cwd that cannot be had in this root;
  *                 COB_NOT_FOUND: args[0] is not in it; COB_PRECONDITION: something must be
- *                 installed or allowed, the text says what.
+ *                 installed or allowed, also an emulator for the platform; the text says what.
  */
 COB_RESULT struct cob_error *cob_executor_run(struct cob_executor *executor,
     const struct cob_executor_request *request, struct cob_cancel *cancel,

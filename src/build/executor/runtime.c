@@ -27,7 +27,7 @@
 /* What the child does before it becomes the runtime. */
 struct entrance {
     int alive_read_fd, alive_write_fd;
-    int netns_fd;
+    int netns_fd, userns_fd; /* to be entered; -1 */
     const int *join_fds;
     bool takes_terminal; /* standard input is a terminal that is to tell it of changes of size */
 };
@@ -51,6 +51,9 @@ static int enter(void *arg)
     if (entrance->takes_terminal && (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0))
         return errno;
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return errno;
+    if (entrance->userns_fd >= 0 &&
+        (setns(entrance->userns_fd, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0))
         return errno;
     return 0;
 }
@@ -107,7 +110,7 @@ static GPtrArray *make_args(const struct step *step, const char *runtime, const 
     if (is_crun(runtime))
         add(args,
             cgroup_for(step, runtime) ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled");
-    if (!is_crun(runtime) && step->executor->is_rootless)
+    if (!is_crun(runtime) && step_is_bare(step))
         add(args, "--rootless=true");
     add(args, "run");
     add_path(args, step, "--bundle", "bundle");
@@ -143,6 +146,7 @@ static struct cob_error *spawn(struct step *step, const char *runtime, struct st
     struct entrance entrance = {.alive_read_fd = step->executor->alive_fds[0],
         .alive_write_fd = step->executor->alive_fds[1],
         .netns_fd = step->netns_fd,
+        .userns_fd = step->userns_fd,
         .join_fds = cgroups_join_fds(step->cgroups),
         .takes_terminal = step->request->is_terminal && !relay_console(relay)};
     g_autoptr(GPtrArray) args = make_args(step, runtime, relay_console(relay));

@@ -17,6 +17,7 @@
 #include <glib.h>
 #include <jansson.h>
 
+#include "build/emulation/emulation.h"
 #include "build/executor/executor.h"
 #include "build/rootfs/rootfs.h"
 #include "util/cleanup.h"
@@ -32,6 +33,7 @@ struct cob_executor {
     bool is_single_id; /* setgroups(2) is denied: no supplementary groups */
     int alive_fds[2];  /* a pipe that nobody writes: its end says that cob died */
     struct stepnet *net;
+    struct cob_emulation *emulation;
 
     GMutex lock; /* guards what follows */
     char *runtime;
@@ -61,10 +63,14 @@ struct step {
     GPtrArray *dev_mounts; /* of struct step_dev_mount, owned */
     struct step_cgroups *cgroups;
     int netns_fd;           /* borrowed from the network; -1 */
+    int userns_fd;          /* borrowed from the emulation; -1: that of cob */
     const char *nameserver; /* borrowed */
     struct cob_error *err;
     struct cob_executor_outcome outcome;
 };
+
+/* Is the step in a user namespace? Then it makes no devices, and its runtime no cgroups. */
+bool step_is_bare(const struct step *step);
 
 /* stepmounts.c */
 

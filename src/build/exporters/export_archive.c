@@ -3,7 +3,8 @@
  * oci and docker: an image with its blobs as one archive, or as a folder.
  *
  *     oci-layout               {"imageLayoutVersion":"1.0.0"}
- *     index.json               a manifest for each name, with the name in its annotations
+ *     index.json               a manifest for each name, with the name in its annotations; for
+ *                              several platforms, the index of their manifests in its place
  *     blobs/sha256/<hex>       manifest, config, layers
  *     manifest.json            docker only: config, layers and names, by path
  *
@@ -25,7 +26,7 @@
 
 #define LAYOUT_TEXT "{\"imageLayoutVersion\":\"1.0.0\"}"
 
-/* An image whose blobs are all in the store. */
+/* The image of one platform, whose blobs are all in the store. */
 struct image {
     struct cob_exporter_image parts;
     struct cob_oci_manifest *manifest;
@@ -34,12 +35,24 @@ struct image {
     uint64_t manifest_size;
 };
 
-static void image_done(struct image *image)
+/* All that an archive holds. */
+struct archive {
+    struct image *images; /* one a platform */
+    size_t n_images;
+    char *index_digest; /* of the index of several; NULL for one image alone */
+    uint64_t index_size;
+};
+
+static void archive_done(struct archive *archive)
 {
-    cob_exporter_image_done(&image->parts);
-    cob_oci_manifest_free(image->manifest);
-    cob_oci_config_free(image->config);
-    g_free(image->manifest_digest);
+    for (size_t i = 0; i < archive->n_images; i++) {
+        cob_exporter_image_done(&archive->images[i].parts);
+        cob_oci_manifest_free(archive->images[i].manifest);
+        cob_oci_config_free(archive->images[i].config);
+        g_free(archive->images[i].manifest_digest);
+    }
+    g_free(archive->images);
+    g_free(archive->index_digest);
 }
 
 static struct cob_error *add_layers(const struct export_job *job, struct image *image)
@@ -58,28 +71,74 @@ static struct cob_error *add_layers(const struct export_job *job, struct image *
     return NULL;
 }
 
-static struct cob_error *make_image(const struct export_job *job, struct image *image)
+/* Tell of something that is there at once. */
+static void tell_document(const struct export_job *job, const char *kind, const char *digest)
+{
+    g_autofree char *id = g_strdup_printf("exporting %s %s", kind, digest);
+
+    export_tell(job, id, export_tell(job, id, 0));
+}
+
+static struct cob_error *make_image(
+    const struct export_job *job, const struct cob_exporter_part *part, struct image *image)
 {
     struct cob_store *store = job->result->store;
-    int64_t since = export_tell(job, "exporting layers", 0);
 
-    COB_TRY(cob_exporter_complete(job->result, job->cancel, &image->parts));
+    COB_TRY(cob_exporter_complete(job->result, part, job->cancel, &image->parts));
     COB_TRY(cob_oci_config_parse(image->parts.config, &image->config));
     image->manifest = cob_oci_manifest_new();
     COB_TRY(add_layers(job, image));
-    export_tell(job, "exporting layers", since);
 
     COB_TRY(cob_store_blob_put(store, image->parts.config, NULL));
     image->manifest->config = cob_oci_descriptor_new(
         COB_OCI_TYPE_CONFIG, image->parts.digest, g_bytes_get_size(image->parts.config));
     g_autoptr(GBytes) manifest = cob_oci_manifest_bytes(image->manifest);
     image->manifest_size = g_bytes_get_size(manifest);
-    COB_TRY(cob_store_blob_put(store, manifest, &image->manifest_digest));
-    g_autofree char *manifest_id = g_strdup_printf("exporting manifest %s", image->manifest_digest);
-    g_autofree char *config_id = g_strdup_printf("exporting config %s", image->parts.digest);
-    export_tell(job, manifest_id, export_tell(job, manifest_id, 0));
-    export_tell(job, config_id, export_tell(job, config_id, 0));
+    return cob_store_blob_put(store, manifest, &image->manifest_digest);
+}
+
+/* An image as an index names it. The caller's. */
+static struct cob_oci_descriptor *descriptor_of(const struct image *image)
+{
+    const struct cob_platform *platform = image->config->platform;
+    struct cob_oci_descriptor *descriptor =
+        cob_oci_descriptor_new(COB_OCI_TYPE_MANIFEST, image->manifest_digest, image->manifest_size);
+
+    if (platform)
+        descriptor->platform =
+            cob_platform_new(platform->os, platform->arch, platform->variant, platform->os_version);
+    return descriptor;
+}
+
+/* The index of the images of all platforms, which is a blob like them. */
+static struct cob_error *join_images(const struct export_job *job, struct archive *archive)
+{
+    g_autoptr(cob_oci_index) index = cob_oci_index_new();
+
+    for (size_t i = 0; i < archive->n_images; i++)
+        g_ptr_array_add(index->manifests, descriptor_of(&archive->images[i]));
+    g_autoptr(GBytes) bytes = cob_oci_index_bytes(index);
+    archive->index_size = g_bytes_get_size(bytes);
+    COB_TRY(cob_store_blob_put(job->result->store, bytes, &archive->index_digest));
+    tell_document(job, "manifest list", archive->index_digest);
     return NULL;
+}
+
+static struct cob_error *make_images(const struct export_job *job, struct archive *archive)
+{
+    const struct cob_exporter_result *result = job->result;
+    int64_t since = export_tell(job, "exporting layers", 0);
+
+    archive->images = g_new0(struct image, result->n_parts);
+    archive->n_images = result->n_parts;
+    for (size_t i = 0; i < result->n_parts; i++)
+        COB_TRY(make_image(job, &result->parts[i], &archive->images[i]));
+    export_tell(job, "exporting layers", since);
+    for (size_t i = 0; i < result->n_parts; i++) {
+        tell_document(job, "manifest", archive->images[i].manifest_digest);
+        tell_document(job, "config", archive->images[i].parts.digest);
+    }
+    return result->n_parts > 1 ? join_images(job, archive) : NULL;
 }
 
 static const char *const *names_of(const struct export_job *job)
@@ -100,20 +159,27 @@ static void annotate(struct cob_oci_descriptor *descriptor, const char *key, con
     g_hash_table_insert(descriptor->annotations, g_strdup(key), g_strdup(value));
 }
 
+/* What index.json names. The caller's. */
+static struct cob_oci_descriptor *top_descriptor(const struct archive *archive)
+{
+    const char *created = archive->images[0].config->created;
+    struct cob_oci_descriptor *descriptor =
+        archive->index_digest
+            ? cob_oci_descriptor_new(COB_OCI_TYPE_INDEX, archive->index_digest, archive->index_size)
+            : descriptor_of(&archive->images[0]);
+
+    if (created)
+        annotate(descriptor, "org.opencontainers.image.created", created);
+    return descriptor;
+}
+
 /* name: NULL for an image without one. */
 static struct cob_error *add_to_index(
-    struct cob_oci_index *index, const struct image *image, const char *name)
+    struct cob_oci_index *index, const struct archive *archive, const char *name)
 {
-    const struct cob_platform *platform = image->config->platform;
-    struct cob_oci_descriptor *descriptor =
-        cob_oci_descriptor_new(COB_OCI_TYPE_MANIFEST, image->manifest_digest, image->manifest_size);
+    struct cob_oci_descriptor *descriptor = top_descriptor(archive);
 
     g_ptr_array_add(index->manifests, descriptor);
-    if (platform)
-        descriptor->platform =
-            cob_platform_new(platform->os, platform->arch, platform->variant, platform->os_version);
-    if (image->config->created)
-        annotate(descriptor, "org.opencontainers.image.created", image->config->created);
     if (!name)
         return NULL;
     g_autoptr(cob_ref) ref = NULL;
@@ -126,15 +192,15 @@ static struct cob_error *add_to_index(
 }
 
 static struct cob_error *make_index(
-    const struct export_job *job, const struct image *image, GBytes **ret_bytes)
+    const struct export_job *job, const struct archive *archive, GBytes **ret_bytes)
 {
     g_autoptr(cob_oci_index) index = cob_oci_index_new();
     const char *const *names = names_of(job);
 
     if (!*names)
-        COB_TRY(add_to_index(index, image, NULL));
+        COB_TRY(add_to_index(index, archive, NULL));
     for (; *names; names++)
-        COB_TRY(add_to_index(index, image, *names));
+        COB_TRY(add_to_index(index, archive, *names));
     *ret_bytes = cob_oci_index_bytes(index);
     return NULL;
 }
@@ -223,14 +289,9 @@ static struct cob_error *place_bytes(int dir_fd, const char *name, GBytes *bytes
         dir_fd, name, 0644, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
 }
 
-static struct cob_error *place_blobs(
-    const struct export_job *job, const struct image *image, int dir_fd, bool may_link)
+static struct cob_error *place_image(
+    const struct export_job *job, const struct image *image, int sha_fd, bool may_link)
 {
-    cob_autoclose int blobs_fd = -1;
-    cob_autoclose int sha_fd = -1;
-
-    COB_TRY(enter_dir(dir_fd, "blobs", &blobs_fd));
-    COB_TRY(enter_dir(blobs_fd, "sha256", &sha_fd));
     COB_TRY(place_blob(job, image->manifest_digest, sha_fd, may_link));
     COB_TRY(place_blob(job, image->parts.digest, sha_fd, may_link));
     for (guint i = 0; i < image->manifest->layers->len; i++) {
@@ -241,17 +302,32 @@ static struct cob_error *place_blobs(
     return NULL;
 }
 
+static struct cob_error *place_blobs(
+    const struct export_job *job, const struct archive *archive, int dir_fd, bool may_link)
+{
+    cob_autoclose int blobs_fd = -1;
+    cob_autoclose int sha_fd = -1;
+
+    COB_TRY(enter_dir(dir_fd, "blobs", &blobs_fd));
+    COB_TRY(enter_dir(blobs_fd, "sha256", &sha_fd));
+    for (size_t i = 0; i < archive->n_images; i++)
+        COB_TRY(place_image(job, &archive->images[i], sha_fd, may_link));
+    if (archive->index_digest)
+        COB_TRY(place_blob(job, archive->index_digest, sha_fd, may_link));
+    return NULL;
+}
+
 /* What makes it a layout comes last. */
 static struct cob_error *place_layout(
-    const struct export_job *job, const struct image *image, int dir_fd, bool may_link)
+    const struct export_job *job, const struct archive *archive, int dir_fd, bool may_link)
 {
     g_autoptr(GBytes) layout = g_bytes_new_static(LAYOUT_TEXT, strlen(LAYOUT_TEXT));
     g_autoptr(GBytes) index = NULL;
     g_autoptr(GBytes) list = NULL;
 
-    COB_TRY(make_index(job, image, &index));
-    COB_TRY(make_docker_list(job, image, &list));
-    COB_TRY(place_blobs(job, image, dir_fd, may_link));
+    COB_TRY(make_index(job, archive, &index));
+    COB_TRY(make_docker_list(job, &archive->images[0], &list));
+    COB_TRY(place_blobs(job, archive, dir_fd, may_link));
     COB_TRY(place_bytes(dir_fd, "oci-layout", layout));
     if (job->output->impl == &cob_exporter_docker)
         COB_TRY(place_bytes(dir_fd, "manifest.json", list));
@@ -260,13 +336,13 @@ static struct cob_error *place_layout(
 
 /* --- where it goes --- */
 
-static struct cob_error *write_folder(const struct export_job *job, const struct image *image)
+static struct cob_error *write_folder(const struct export_job *job, const struct archive *archive)
 {
     const char *path = job->output->dest;
     cob_autoclose int dir_fd = -1;
 
     COB_TRY(cob_wrap(cob_fs_make_dirs(AT_FDCWD, path, 0755, &dir_fd), "dest %s", path));
-    return cob_wrap(place_layout(job, image, dir_fd, /* may_link= */ false), "dest %s", path);
+    return cob_wrap(place_layout(job, archive, dir_fd, /* may_link= */ false), "dest %s", path);
 }
 
 /* The times of the files are those of this export, so they are left out: equal images make equal
@@ -285,7 +361,7 @@ static struct cob_error *pack_layout(
 }
 
 static struct cob_error *write_staged(
-    const struct export_job *job, const struct image *image, struct export_dest *dest)
+    const struct export_job *job, const struct archive *archive, struct export_dest *dest)
 {
     int tmp_fd = cob_store_tmp_fd(job->result->store);
     g_autofree char *stage = cob_fs_draft_name("export-");
@@ -293,7 +369,7 @@ static struct cob_error *write_staged(
     struct cob_error *err = enter_dir(tmp_fd, stage, &dir_fd);
 
     if (!err)
-        err = place_layout(job, image, dir_fd, /* may_link= */ true);
+        err = place_layout(job, archive, dir_fd, /* may_link= */ true);
     if (!err)
         err = pack_layout(job, dir_fd, dest);
     struct cob_error *removed = cob_tree_remove(tmp_fd, stage);
@@ -305,17 +381,18 @@ static struct cob_error *write_staged(
 static struct cob_error *write_archive(const struct export_job *job)
 {
     struct export_dest dest = {.dir_fd = -1, .fd = -1};
-    struct image image = {.manifest = NULL};
+    struct archive archive = {.images = NULL};
     struct cob_error *err = NULL;
 
     if (!job->output->is_folder) /* before the work: a dest that cannot be is told at once */
         err = export_dest_open(job->output->dest, &dest);
     if (!err)
-        err = make_image(job, &image);
+        err = make_images(job, &archive);
     if (!err)
-        err = job->output->is_folder ? write_folder(job, &image) : write_staged(job, &image, &dest);
+        err = job->output->is_folder ? write_folder(job, &archive)
+                                     : write_staged(job, &archive, &dest);
     export_dest_done(&dest);
-    image_done(&image);
+    archive_done(&archive);
     return err;
 }
 

@@ -223,12 +223,13 @@ static void date_history(
 }
 
 static struct cob_error *complete(const struct cob_exporter_result *result,
-    struct cob_cancel *cancel, struct cob_exporter_image *image)
+    const struct cob_exporter_part *part, struct cob_cancel *cancel,
+    struct cob_exporter_image *image)
 {
     g_autoptr(cob_oci_config) config = NULL;
     g_autoptr(GArray) archives = NULL;
 
-    COB_TRY(cob_oci_config_parse(result->config, &config));
+    COB_TRY(cob_oci_config_parse(part->config, &config));
     COB_TRY(measure_all(result, image->layers, cancel, &archives));
     image->size_bytes = add_diff_ids(config, archives);
     fit_history(config, archives);
@@ -240,10 +241,11 @@ static struct cob_error *complete(const struct cob_exporter_result *result,
 }
 
 struct cob_error *cob_exporter_complete(const struct cob_exporter_result *result,
-    struct cob_cancel *cancel, struct cob_exporter_image *ret_image)
+    const struct cob_exporter_part *part, struct cob_cancel *cancel,
+    struct cob_exporter_image *ret_image)
 {
-    struct cob_exporter_image image = {.layers = layers_of(result->snapshot)};
-    struct cob_error *err = complete(result, cancel, &image);
+    struct cob_exporter_image image = {.layers = layers_of(part->snapshot)};
+    struct cob_error *err = complete(result, part, cancel, &image);
 
     if (err)
         cob_exporter_image_done(&image);
@@ -276,16 +278,24 @@ static void tell_status(
     result->observer->status(result->observer->arg, &event);
 }
 
-static struct cob_error *put_name(const struct cob_exporter_result *result,
-    const struct cob_exporter_image *image, const char *vertex, const char *name)
+/* The image of one platform on its way into the store. */
+struct storing {
+    const struct cob_exporter_result *result;
+    const struct cob_exporter_part *part;
+    const char *vertex;
+    struct cob_exporter_image image;
+};
+
+static struct cob_error *put_name(const struct storing *storing, const char *name)
 {
-    struct cob_snapshot *top = result->snapshot;
+    const struct cob_exporter_result *result = storing->result;
+    struct cob_snapshot *top = storing->part->snapshot;
     struct cob_store_image row = {
         .name = (char *)(uintptr_t)name,
-        .platform = (char *)(uintptr_t)result->platform,
-        .config_digest = image->digest,
+        .platform = (char *)(uintptr_t)storing->part->platform,
+        .config_digest = storing->image.digest,
         .snapshot = top ? (char *)(uintptr_t)cob_snapshot_id(top) : NULL,
-        .size_bytes = image->size_bytes,
+        .size_bytes = storing->image.size_bytes,
         .created_us = g_get_real_time(),
     };
     g_autofree char *id = name ? g_strdup_printf("naming to %s", name) : NULL;
@@ -296,44 +306,64 @@ static struct cob_error *put_name(const struct cob_exporter_result *result,
     if (!is_there)
         COB_TRY(cob_store_image_put(result->store, &row));
     if (name)
-        tell_status(result, vertex, id);
+        tell_status(result, storing->vertex, id);
     return NULL;
 }
 
-static struct cob_error *store_image(const struct cob_exporter_result *result, const char *vertex,
-    struct cob_cancel *cancel, char **ret_image_id)
+static struct cob_error *put_names(const struct storing *storing)
 {
-    struct cob_exporter_image image;
+    const struct cob_exporter_result *result = storing->result;
+    g_autofree char *id = g_strdup_printf("writing image %s", storing->image.digest);
 
-    COB_TRY(cob_exporter_complete(result, cancel, &image));
-    tell_status(result, vertex, "exporting layers");
-    g_autofree char *id = g_strdup_printf("writing image %s", image.digest);
-    struct cob_error *err = cob_store_blob_put(result->store, image.config, NULL);
-    if (!err)
-        tell_status(result, vertex, id);
-    if (!err && (!result->names || !*result->names))
-        err = put_name(result, &image, vertex, NULL);
-    for (const char *const *name = result->names; name && *name && !err; name++)
-        err = put_name(result, &image, vertex, *name);
-    if (!err)
-        *ret_image_id = g_strdup(image.digest);
-    cob_exporter_image_done(&image);
-    return err;
+    COB_TRY(cob_store_blob_put(result->store, storing->image.config, NULL));
+    tell_status(result, storing->vertex, id);
+    if (!result->names || !*result->names)
+        return put_name(storing, NULL);
+    for (const char *const *name = result->names; *name; name++)
+        COB_TRY(put_name(storing, *name));
+    return NULL;
+}
+
+static struct cob_error *store_image(struct storing *storing, struct cob_cancel *cancel)
+{
+    COB_TRY(cob_exporter_complete(storing->result, storing->part, cancel, &storing->image));
+    tell_status(storing->result, storing->vertex, "exporting layers");
+    return put_names(storing);
+}
+
+/* ids: char *, owned; gets one for each part. */
+static struct cob_error *store_images(const struct cob_exporter_result *result, const char *vertex,
+    struct cob_cancel *cancel, GPtrArray *ids)
+{
+    for (size_t i = 0; i < result->n_parts; i++) {
+        struct storing storing = {.result = result, .part = &result->parts[i], .vertex = vertex};
+        struct cob_error *err = store_image(&storing, cancel);
+
+        if (!err)
+            g_ptr_array_add(ids, g_strdup(storing.image.digest));
+        cob_exporter_image_done(&storing.image);
+        COB_TRY(err);
+    }
+    g_ptr_array_add(ids, NULL);
+    return NULL;
 }
 
 struct cob_error *cob_exporter_store(
-    const struct cob_exporter_result *result, struct cob_cancel *cancel, char **ret_image_id)
+    const struct cob_exporter_result *result, struct cob_cancel *cancel, char ***ret_image_ids)
 {
     g_autofree char *digest = cob_digest_of("exporting to image", strlen("exporting to image"));
     struct cob_event_vertex event = {
         .digest = digest, .name = "exporting to image", .started_us = g_get_real_time()};
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *message = NULL;
 
     result->observer->vertex(result->observer->arg, &event);
-    struct cob_error *err = store_image(result, digest, cancel, ret_image_id);
+    struct cob_error *err = store_images(result, digest, cancel, ids);
     if (err)
         event.error = message = cob_error_message(err);
     event.completed_us = g_get_real_time();
     result->observer->vertex(result->observer->arg, &event);
+    if (!err)
+        *ret_image_ids = (char **)g_ptr_array_steal(ids, NULL);
     return cob_wrap(err, "exporting to image");
 }

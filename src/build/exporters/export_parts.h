@@ -43,6 +43,7 @@ struct cob_exporter_output {
     enum cob_layer_compression compression;
     char **names; /* NULL: those of the result */
     bool is_pushed;
+    bool is_split, is_split_known; /* platform-split: a subfolder a platform, if it is said */
 };
 
 /* Tell of a step inside the export that begins (started_us 0) or ends now.

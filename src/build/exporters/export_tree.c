@@ -15,15 +15,16 @@
 #include "util/fs.h"
 #include "util/tree.h"
 
-/* The root of the result; for scratch an empty directory.
+/* The root of a part; for scratch an empty directory.
  * ret_stage: the name of that one below the store's tmp/; NULL: there is none. */
-static struct cob_error *open_root(const struct export_job *job, int *ret_fd, char **ret_stage)
+static struct cob_error *open_root(const struct export_job *job,
+    const struct cob_exporter_part *part, int *ret_fd, char **ret_stage)
 {
     int tmp_fd = cob_store_tmp_fd(job->result->store);
 
     *ret_stage = NULL;
-    if (job->result->snapshot)
-        return cob_snapshot_mount(job->result->snapshot, ret_fd);
+    if (part->snapshot)
+        return cob_snapshot_mount(part->snapshot, ret_fd);
     g_autofree char *stage = cob_fs_draft_name("export-");
     if (mkdirat(tmp_fd, stage, 0755) < 0)
         return cob_fail_errno(errno, "make directory %s", stage);
@@ -32,13 +33,26 @@ static struct cob_error *open_root(const struct export_job *job, int *ret_fd, ch
     return *ret_fd < 0 ? cob_fail_errno(errno, "open directory %s", *ret_stage) : NULL;
 }
 
-/* Pack the result's root into a sink. */
-static struct cob_error *pack_root(const struct export_job *job, cob_layer_sink sink, void *arg)
+/* The subfolder of a part, "linux_arm64", as BuildKit names it; NULL: there is none. */
+static char *folder_of(const struct export_job *job, const struct cob_exporter_part *part)
 {
+    const struct cob_exporter_output *output = job->output;
+
+    if (output->is_split_known ? !output->is_split : job->result->n_parts == 1)
+        return NULL;
+    return g_strdelimit(g_strdup(part->platform), "/", '_');
+}
+
+static struct cob_error *pack_part(const struct export_job *job,
+    const struct cob_exporter_part *part, cob_layer_sink sink, void *arg)
+{
+    g_autofree char *folder = folder_of(job, part);
     g_autofree char *stage = NULL;
     cob_autoclose int root_fd = -1;
-    struct cob_error *err = open_root(job, &root_fd, &stage);
+    struct cob_error *err = open_root(job, part, &root_fd, &stage);
     const struct cob_layer_pack_request request = {.dir_fd = root_fd,
+        .below = folder,
+        .is_continued = part != &job->result->parts[job->result->n_parts - 1],
         .has_max_mtime = job->result->has_epoch,
         .is_every_mtime = true,
         .max_mtime = job->result->epoch_s,
@@ -51,6 +65,14 @@ static struct cob_error *pack_root(const struct export_job *job, cob_layer_sink 
     return err;
 }
 
+/* Pack the roots of all parts into a sink, as one archive. */
+static struct cob_error *pack_all(const struct export_job *job, cob_layer_sink sink, void *arg)
+{
+    for (size_t i = 0; i < job->result->n_parts; i++)
+        COB_TRY(pack_part(job, &job->result->parts[i], sink, arg));
+    return NULL;
+}
+
 static struct cob_error *write_tar(const struct export_job *job)
 {
     struct export_dest dest;
@@ -58,7 +80,7 @@ static struct cob_error *write_tar(const struct export_job *job)
     int64_t since = export_tell(job, "sending tarball", 0);
 
     if (!err)
-        err = pack_root(job, export_dest_write, &dest);
+        err = pack_all(job, export_dest_write, &dest);
     if (!err)
         err = export_dest_commit(&dest);
     if (!err)
@@ -88,7 +110,7 @@ static struct cob_error *fill_folder(const struct export_job *job, int dir_fd)
         .warning_arg = (void *)(uintptr_t)job};
     g_autoptr(cob_layer_unpack) unpack = cob_layer_unpack_new(&request);
 
-    COB_TRY(pack_root(job, feed, unpack));
+    COB_TRY(pack_all(job, feed, unpack));
     return cob_layer_unpack_finish(unpack, NULL);
 }
 
@@ -145,7 +167,7 @@ static struct cob_error *write_local(const struct export_job *job)
     return NULL;
 }
 
-static const char *const options[] = {NULL};
+static const char *const options[] = {"platform-split", NULL};
 
 const struct cob_exporter_impl cob_exporter_tar = {.type = "tar",
     .vertex_name = "exporting to client tarball",

@@ -8,6 +8,9 @@
  *     tar      the root file system as one archive
  *     local    the root file system as files in a folder
  *
+ * Of several platforms, an OCI layout has an index with a manifest each, a tar or a folder has a
+ * subfolder each ("linux_arm64/"); the docker format cannot hold them.
+ *
  * A destination is what it was before, or complete: files are drafts until they are renamed.
  *
  * threads:  one export at a time on a result; it uses threads of its own.
@@ -19,15 +22,21 @@
 #include "disk/snapshot/snapshot.h"
 #include "util/cancel.h"
 
-/* What was built. All borrowed. */
-struct cob_exporter_result {
-    struct cob_store *store;
+/* What was built for one platform. All borrowed. */
+struct cob_exporter_part {
     struct cob_snapshot *snapshot; /* its top; NULL: scratch */
     GBytes *config;                /* image config JSON: history without times, rootfs empty */
     const char *platform;          /* "linux/amd64" */
-    const char *const *names;      /* full image names, NULL-terminated; NULL: none */
-    bool has_epoch;                /* SOURCE_DATE_EPOCH: nothing new is later than epoch_s; in */
-    int64_t epoch_s;               /* a tar or a folder all times are it. Since 1970 */
+};
+
+/* What was built. All borrowed. */
+struct cob_exporter_result {
+    struct cob_store *store;
+    const struct cob_exporter_part *parts; /* one a platform */
+    size_t n_parts;                        /* at least one */
+    const char *const *names;              /* full image names, NULL-terminated; NULL: none */
+    bool has_epoch;  /* SOURCE_DATE_EPOCH: nothing new is later than epoch_s; in */
+    int64_t epoch_s; /* a tar or a folder all times are it. Since 1970 */
     const struct cob_observer *observer;
 };
 
@@ -43,13 +52,14 @@ void cob_exporter_image_done(struct cob_exporter_image *image);
 /* Complete the config: measures the layers whose diff ids are not known, and remembers them. The
  * same result has the same config, whenever it is asked for. */
 COB_RESULT struct cob_error *cob_exporter_complete(const struct cob_exporter_result *result,
-    struct cob_cancel *cancel, struct cob_exporter_image *ret_image);
+    const struct cob_exporter_part *part, struct cob_cancel *cancel,
+    struct cob_exporter_image *ret_image);
 
-/* Keep the image in the store, under each of its names; without one, as an unnamed image. Writes
- * nothing that is there already. Tells the observer of a vertex "exporting to image".
- * ret_image_id: the caller's. */
+/* Keep the image of each platform in the store, under each of its names; without one, as an unnamed
+ * image. Writes nothing that is there already. Tells the observer of a vertex "exporting to image".
+ * ret_image_ids: char *, one a part; the caller's. */
 COB_RESULT struct cob_error *cob_exporter_store(
-    const struct cob_exporter_result *result, struct cob_cancel *cancel, char **ret_image_id);
+    const struct cob_exporter_result *result, struct cob_cancel *cancel, char ***ret_image_ids);
 
 /* One --output, parsed. */
 struct cob_exporter_output;
@@ -60,6 +70,10 @@ COB_RESULT struct cob_error *cob_exporter_output_parse(
     const char *text, struct cob_exporter_output **ret_output);
 void cob_exporter_output_free(struct cob_exporter_output *output);
 COB_AUTOPTR(cob_exporter_output, cob_exporter_output_free)
+
+/* Could several platforms be written there?  errors: COB_INVALID. */
+COB_RESULT struct cob_error *cob_exporter_output_check_platforms(
+    const struct cob_exporter_output *output, size_t n_platforms);
 
 /* Write the result there. Tells the observer of a vertex "exporting to oci image format" and so on,
  * in BuildKit's words.

@@ -23,11 +23,11 @@ static const struct cob_exporter_impl *const impls[] = {&cob_exporter_oci, &cob_
 static struct cob_error *write_image(const struct export_job *job)
 {
     struct cob_exporter_result result = *job->result;
-    g_autofree char *image_id = NULL;
+    g_auto(GStrv) image_ids = NULL;
 
     if (job->output->names)
         result.names = (const char *const *)job->output->names;
-    return cob_exporter_store(&result, job->cancel, &image_id);
+    return cob_exporter_store(&result, job->cancel, &image_ids);
 }
 
 static struct cob_error *write_nothing(const struct export_job *job)
@@ -164,6 +164,10 @@ static struct cob_error *set_option(
         output->names = g_strsplit(value, ",", -1);
         return NULL;
     }
+    if (strcmp(key, "platform-split") == 0) {
+        output->is_split_known = true;
+        return parse_bool(key, value, &output->is_split);
+    }
     COB_TRY(parse_bool(key, value, &is_tar)); /* "tar" */
     output->is_folder = !is_tar;
     return NULL;
@@ -245,6 +249,16 @@ struct cob_error *cob_exporter_output_parse(
     *output = (struct cob_exporter_output){.compression = COB_LAYER_GZIP};
     COB_TRY(parse(text, output));
     *ret_output = g_steal_pointer(&output);
+    return NULL;
+}
+
+struct cob_error *cob_exporter_output_check_platforms(
+    const struct cob_exporter_output *output, size_t n_platforms)
+{
+    if (n_platforms > 1 && output->impl == &cob_exporter_docker)
+        return cob_fail(COB_INVALID,
+            "docker exporter does not currently support exporting manifest lists: use type=oci, or "
+            "one platform");
     return NULL;
 }
 

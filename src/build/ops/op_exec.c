@@ -151,9 +151,11 @@ static struct cob_error *execute(
     g_autoptr(GArray) hosts = extra_hosts(meta);
     g_autoptr(GArray) ulimits = ulimits_of(meta);
     g_autoptr(GPtrArray) args = g_ptr_array_new();
+    g_autofree char *platform = cob_ops_platform(run->vertex->op);
     struct cob_executor_outcome outcome = {0};
     struct cob_executor_request request = {
         .root_fd = root_fd,
+        .platform = platform,
         .is_root_readonly = root_mount(run->vertex->op->exec)->readonly,
         .env = (const char *const *)env->pdata,
         .cwd = *meta->cwd ? meta->cwd : "/",

@@ -137,10 +137,7 @@ static struct cob_error *run_image(
     const struct op_run *run, const Pb__SourceOp *source, struct cob_solver_result **ret_result)
 {
     const char *name = source->identifier; /* of a layout all of it */
-    const Pb__Platform *platform = run->vertex->op->platform;
-    g_autofree char *text = platform ? g_strjoin("/", platform->os, platform->architecture,
-                                           *platform->variant ? platform->variant : NULL, NULL)
-                                     : NULL;
+    g_autofree char *text = cob_ops_platform(run->vertex->op);
     g_autoptr(cob_snapshot) snapshot = NULL;
     const struct cob_image_watcher watcher = {
         .observer = run->ops->config.observer, .vertex = run->vertex->digest};

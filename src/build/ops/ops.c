@@ -16,6 +16,16 @@ static void release_context(void *context)
     (void)context;
 }
 
+char *cob_ops_platform(const Pb__Op *op)
+{
+    const Pb__Platform *platform = op->platform;
+
+    if (!platform)
+        return NULL;
+    return g_strjoin("/", platform->os, platform->architecture,
+        *platform->variant ? platform->variant : NULL, NULL);
+}
+
 struct cob_solver_result *cob_ops_result_of(struct cob_snapshot *snapshot)
 {
     g_autofree char *id = g_strdup_printf("snapshot:%s", cob_snapshot_id(snapshot));

@@ -50,6 +50,9 @@ struct op_run {
     struct cob_cancel *cancel;
 };
 
+/* "linux/arm64"; NULL: the op says none. The caller frees it. */
+char *cob_ops_platform(const Pb__Op *op);
+
 /* --- ops.c --- */
 
 /* Of the result of a local source; NULL for others. Borrowed. */

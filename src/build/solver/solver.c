@@ -411,12 +411,24 @@ static struct cob_error *wait_for_news(struct solve *solve)
     return NULL;
 }
 
-static struct cob_error *run_to_the_end(
-    struct solve *solve, struct cob_cancel *cancel, struct step *last)
+/* The step of the graph's result number `i`, or NULL for scratch. */
+static struct step *result_step(const struct solve *solve, unsigned i)
+{
+    int vertex = g_array_index(solve->request->graph->results, struct cob_llb_ref, i).vertex;
+
+    return vertex < 0 ? NULL : &solve->steps[vertex];
+}
+
+static struct cob_error *run_to_the_end(struct solve *solve, struct cob_cancel *cancel)
 {
     for (size_t i = 0; i < solve->n_steps; i++)
         look_at(solve, &solve->steps[i]);
-    demand(solve, last);
+    for (unsigned i = 0; i < solve->request->graph->results->len; i++) {
+        struct step *last = result_step(solve, i);
+
+        if (last)
+            demand(solve, last);
+    }
     settle(solve);
     while (solve->n_running > 0) {
         struct step *step;
@@ -437,22 +449,33 @@ static struct cob_error *run_to_the_end(
     return g_steal_pointer(&solve->err);
 }
 
-struct cob_error *cob_solver_solve(const struct cob_solver_request *request,
-    struct cob_cancel *cancel, struct cob_solver_result **ret_result)
+static void release(void *result)
 {
-    int last = request->graph->result.vertex;
+    cob_solver_result_unref(result);
+}
+
+static GPtrArray *results_of(const struct solve *solve)
+{
+    GPtrArray *results = g_ptr_array_new_with_free_func(release);
+
+    for (unsigned i = 0; i < solve->request->graph->results->len; i++) {
+        const struct step *last = result_step(solve, i);
+
+        g_ptr_array_add(results, last && last->result ? cob_solver_result_ref(last->result) : NULL);
+    }
+    return results;
+}
+
+struct cob_error *cob_solver_solve(
+    const struct cob_solver_request *request, struct cob_cancel *cancel, GPtrArray **ret_results)
+{
     struct solve solve;
 
-    if (last < 0) {
-        *ret_result = NULL;
-        return NULL;
-    }
     struct cob_error *err = solve_init(&solve, request, cancel);
     if (!err)
-        err = run_to_the_end(&solve, cancel, &solve.steps[last]);
+        err = run_to_the_end(&solve, cancel);
     if (!err)
-        *ret_result =
-            solve.steps[last].result ? cob_solver_result_ref(solve.steps[last].result) : NULL;
+        *ret_results = results_of(&solve);
     solve_done(&solve);
     return err;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The solver: walks a build graph from its result back, and runs what no earlier build has run.
+ * The solver: walks a build graph from its results back, and runs what no earlier build has run.
  *
  * A vertex has two cache keys. Its *definition key* is made of its op and its inputs' definition
  * keys: known before anything runs. Its *result key* is made of its op and what its inputs turned
@@ -112,13 +112,14 @@ struct cob_solver_request {
 };
 
 /*
- * Solve the graph's result.
+ * Solve the graph's results, all at a time: what several of them need is solved once.
  *
  * A failing vertex stops the others; the error is the first one's, with the vertex's place in the
  * user's file.
  *
- * ret_result:  the caller's; NULL for a graph whose result is scratch.
- * errors:      COB_CANCELLED when `cancel` was set; what the ops and the index say.
+ * ret_results:  struct cob_solver_result, owned, one for each of the graph's; NULL where that is
+ *               scratch. The caller's.
+ * errors:       COB_CANCELLED when `cancel` was set; what the ops and the index say.
  */
-COB_RESULT struct cob_error *cob_solver_solve(const struct cob_solver_request *request,
-    struct cob_cancel *cancel, struct cob_solver_result **ret_result);
+COB_RESULT struct cob_error *cob_solver_solve(
+    const struct cob_solver_request *request, struct cob_cancel *cancel, GPtrArray **ret_results);

@@ -128,6 +128,8 @@ struct cob_layer_pack_request {
     bool has_max_mtime;       /* later times become max_mtime, seconds since 1970 */
     bool is_every_mtime;      /* earlier ones, too */
     int64_t max_mtime;
+    const char *below;         /* all of it lies in a directory of this name; NULL: it does not */
+    bool is_continued;         /* another tree follows in the same archive: no end mark */
     struct cob_cancel *cancel; /* borrowed; NULL: never */
 };
 

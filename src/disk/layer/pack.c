@@ -123,6 +123,8 @@ static void fill_entry(struct pack *pack, enum tar_type type, const struct stat 
     struct tar_entry *entry = &pack->entry;
 
     tar_entry_reset(entry);
+    if (pack->request->below)
+        g_string_append_printf(entry->name, "%s/", pack->request->below);
     g_string_append_len(entry->name, pack->path->str, (gssize)pack->path->len);
     entry->type = type;
     entry->mode = st->st_mode & 07777;
@@ -148,7 +150,9 @@ static bool take_as_link(struct pack *pack, const struct stat *st)
         return false;
     }
     fill_entry(pack, TAR_HARD_LINK, st);
-    g_string_assign(pack->entry.link, first);
+    if (pack->request->below)
+        g_string_append_printf(pack->entry.link, "%s/", pack->request->below);
+    g_string_append(pack->entry.link, first);
     return true;
 }
 
@@ -393,11 +397,15 @@ static struct cob_error *walk(struct pack *pack)
 
     COB_TRY(cob_open_beneath(pack->request->dir_fd, ".", O_RDONLY | O_DIRECTORY, 0, &fd));
     COB_TRY(push_frame(pack, fd));
+    if (pack->request->below) {
+        fill_entry(pack, TAR_DIR, &(struct stat){.st_mode = 0755});
+        COB_TRY(put_header(pack));
+    }
     while (pack->frames->len > 0) {
         COB_TRY(cob_cancel_check(pack->request->cancel));
         COB_TRY(step(pack));
     }
-    return put_zeros(pack, 2 * TAR_BLOCK);
+    return pack->request->is_continued ? NULL : put_zeros(pack, 2 * TAR_BLOCK);
 }
 
 static gpointer run_walk(gpointer arg)

@@ -197,9 +197,11 @@ COB_RESULT struct cob_error *cob_store_image_find(struct cob_store *store, const
 /* All, newest first.  ret_images: GPtrArray of struct cob_store_image, owned. */
 COB_RESULT struct cob_error *cob_store_image_list(struct cob_store *store, GPtrArray **ret_images);
 
-/* Take a name away.  ret_was_there: false when nobody had it. Its data goes with a later prune. */
+/* Take a name away. Its data goes with a later prune.
+ * config_digest: from this image alone; NULL: from those of all platforms.
+ * ret_was_there: false when nobody had it. */
 COB_RESULT struct cob_error *cob_store_image_remove(
-    struct cob_store *store, const char *name, bool *ret_was_there);
+    struct cob_store *store, const char *name, const char *config_digest, bool *ret_was_there);
 
 /* Forget an image that lost its name; under names that it also has it stays. */
 COB_RESULT struct cob_error *cob_store_image_remove_unnamed(

@@ -166,23 +166,25 @@ struct cob_error *cob_store_image_list(struct cob_store *store, GPtrArray **ret_
 }
 
 static struct cob_error *run_and_count(
-    struct cob_store *store, const char *sql, const char *text, bool *ret_was_there)
+    struct cob_store *store, const char *name, const char *config_digest, bool *ret_was_there)
 {
-    COB_TRY(cob_db_run(store->db, NULL, NULL, sql, COB_DB_T(text)));
+    COB_TRY(cob_db_run(store->db, NULL, NULL,
+        "DELETE FROM images WHERE name IS ?1 AND (?2 IS NULL OR config_digest = ?2)",
+        COB_DB_T(name), COB_DB_T(config_digest)));
     *ret_was_there = cob_db_n_changed(store->db) > 0;
     return NULL;
 }
 
 static struct cob_error *remove_rows(
-    struct cob_store *store, const char *sql, const char *text, bool *ret_was_there)
+    struct cob_store *store, const char *name, const char *config_digest, bool *ret_was_there)
 {
     bool was_there = false;
 
     COB_TRY(cob_db_begin(store->db));
-    struct cob_error *err = run_and_count(store, sql, text, &was_there);
+    struct cob_error *err = run_and_count(store, name, config_digest, &was_there);
     if (err) {
         cob_db_rollback(store->db);
-        return cob_wrap(err, "remove image %s", text);
+        return cob_wrap(err, "remove image %s", name ? name : config_digest);
     }
     COB_TRY(cob_db_commit(store->db));
     *ret_was_there = was_there;
@@ -190,14 +192,13 @@ static struct cob_error *remove_rows(
 }
 
 struct cob_error *cob_store_image_remove(
-    struct cob_store *store, const char *name, bool *ret_was_there)
+    struct cob_store *store, const char *name, const char *config_digest, bool *ret_was_there)
 {
-    return remove_rows(store, "DELETE FROM images WHERE name = ?1", name, ret_was_there);
+    return remove_rows(store, name, config_digest, ret_was_there);
 }
 
 struct cob_error *cob_store_image_remove_unnamed(
     struct cob_store *store, const char *config_digest, bool *ret_was_there)
 {
-    return remove_rows(store, "DELETE FROM images WHERE config_digest = ?1 AND name IS NULL",
-        config_digest, ret_was_there);
+    return remove_rows(store, NULL, config_digest, ret_was_there);
 }

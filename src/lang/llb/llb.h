@@ -223,7 +223,7 @@ struct cob_llb_vertex {
 
 struct cob_llb_graph {
     GPtrArray *vertices; /* struct cob_llb_vertex, owned; inputs before users */
-    struct cob_llb_ref result;
+    GArray *results;     /* struct cob_llb_ref, one a definition */
 };
 
 /*
@@ -239,6 +239,11 @@ struct cob_llb_graph {
  */
 COB_RESULT struct cob_error *cob_llb_graph_new(
     const struct cob_llb_definition *definition, struct cob_llb_graph **ret_graph);
+
+/* The same of several definitions, as one graph: an op that two of them have is one vertex, with
+ * the name and the place that it has in the first. */
+COB_RESULT struct cob_error *cob_llb_graph_join(const struct cob_llb_definition *const *definitions,
+    size_t n, struct cob_llb_graph **ret_graph);
 void cob_llb_graph_free(struct cob_llb_graph *graph);
 COB_AUTOPTR(cob_llb_graph, cob_llb_graph_free)
 

@@ -25,6 +25,7 @@ void cob_llb_graph_free(struct cob_llb_graph *graph)
     if (!graph)
         return;
     g_ptr_array_unref(graph->vertices);
+    g_array_unref(graph->results);
     g_free(graph);
 }
 
@@ -219,39 +220,60 @@ static struct cob_error *set_result(
         return err;
     if (refs->len == 0)
         return cob_fail(COB_INVALID, "the last op has no input to be the result");
-    graph->result = g_array_index(refs, struct cob_llb_ref, 0);
+    g_array_append_val(graph->results, g_array_index(refs, struct cob_llb_ref, 0));
     return NULL;
 }
 
-/* Drop what the result does not need. */
-static void prune(struct cob_llb_graph *graph)
+/* Which vertices the results need, as 0 or 1. */
+static int *mark_needed(const struct cob_llb_graph *graph)
 {
     unsigned n = graph->vertices->len;
-    g_autofree int *number = g_new0(int, n); /* 0: not needed; later: new number + 1 */
-    GPtrArray *kept = g_ptr_array_new_with_free_func(vertex_free);
+    int *is_needed = g_new0(int, n + 1);
 
-    number[graph->result.vertex] = 1;
+    for (unsigned i = 0; i < graph->results->len; i++) {
+        const struct cob_llb_ref *ref = &g_array_index(graph->results, struct cob_llb_ref, i);
+
+        if (ref->vertex >= 0)
+            is_needed[ref->vertex] = 1;
+    }
     for (int i = (int)n - 1; i >= 0; i--) {
         const struct cob_llb_vertex *vertex = g_ptr_array_index(graph->vertices, i);
 
-        for (unsigned k = 0; number[i] && k < vertex->inputs->len; k++)
-            number[g_array_index(vertex->inputs, struct cob_llb_ref, k).vertex] = 1;
+        for (unsigned k = 0; is_needed[i] && k < vertex->inputs->len; k++)
+            is_needed[g_array_index(vertex->inputs, struct cob_llb_ref, k).vertex] = 1;
     }
+    return is_needed;
+}
+
+/* number: of each vertex, its new one + 1. */
+static void renumber(GArray *refs, const int *number)
+{
+    for (unsigned k = 0; k < refs->len; k++) {
+        struct cob_llb_ref *ref = &g_array_index(refs, struct cob_llb_ref, k);
+
+        if (ref->vertex >= 0)
+            ref->vertex = number[ref->vertex] - 1;
+    }
+}
+
+/* Drop what no result needs. */
+static void prune(struct cob_llb_graph *graph)
+{
+    unsigned n = graph->vertices->len;
+    g_autofree int *number = mark_needed(graph); /* 0: not needed; later: new number + 1 */
+    GPtrArray *kept = g_ptr_array_new_with_free_func(vertex_free);
+
     for (unsigned i = 0; i < n; i++) {
         struct cob_llb_vertex *vertex = graph->vertices->pdata[i];
 
         if (!number[i])
             continue;
-        for (unsigned k = 0; k < vertex->inputs->len; k++) {
-            struct cob_llb_ref *ref = &g_array_index(vertex->inputs, struct cob_llb_ref, k);
-
-            ref->vertex = number[ref->vertex] - 1;
-        }
+        renumber(vertex->inputs, number);
         g_ptr_array_add(kept, vertex);
         graph->vertices->pdata[i] = NULL;
         number[i] = (int)kept->len;
     }
-    graph->result.vertex = number[graph->result.vertex] - 1;
+    renumber(graph->results, number);
     for (unsigned i = 0; i < n; i++)
         if (graph->vertices->pdata[i])
             vertex_free(graph->vertices->pdata[i]);
@@ -260,15 +282,13 @@ static void prune(struct cob_llb_graph *graph)
     graph->vertices = kept;
 }
 
-struct cob_error *cob_llb_graph_new(
-    const struct cob_llb_definition *definition, struct cob_llb_graph **ret_graph)
+/* Add the ops of a definition that are not there yet, and its result. */
+static struct cob_error *add_definition(
+    struct cob_llb_graph *graph, GHashTable *by_digest, const struct cob_llb_definition *definition)
 {
-    g_autoptr(cob_llb_graph) graph = g_new(struct cob_llb_graph, 1);
-    g_autoptr(GHashTable) by_digest = g_hash_table_new(g_str_hash, g_str_equal);
+    const struct cob_llb_ref scratch = COB_LLB_SCRATCH;
     unsigned n = definition->ops->len;
 
-    *graph = (struct cob_llb_graph){
-        .vertices = g_ptr_array_new_with_free_func(vertex_free), .result = COB_LLB_SCRATCH};
     if (n > COB_LIMIT_LLB_OPS)
         return cob_fail(COB_EXHAUSTED, "LLB has %u ops, more than %d", n, COB_LIMIT_LLB_OPS);
     for (unsigned i = 0; i + 1 < n; i++) {
@@ -276,12 +296,31 @@ struct cob_error *cob_llb_graph_new(
 
         COB_TRY(cob_wrap(add_vertex(graph, by_digest, definition, op), "LLB op %u", i));
     }
-    if (n > 0) {
-        const struct cob_llb_op *op = g_ptr_array_index(definition->ops, n - 1);
-
-        COB_TRY(cob_wrap(set_result(graph, by_digest, op), "LLB op %u", n - 1));
-        prune(graph);
+    if (n == 0) {
+        g_array_append_val(graph->results, scratch);
+        return NULL;
     }
+    const struct cob_llb_op *last = g_ptr_array_index(definition->ops, n - 1);
+    return cob_wrap(set_result(graph, by_digest, last), "LLB op %u", n - 1);
+}
+
+struct cob_error *cob_llb_graph_join(
+    const struct cob_llb_definition *const *definitions, size_t n, struct cob_llb_graph **ret_graph)
+{
+    g_autoptr(cob_llb_graph) graph = g_new(struct cob_llb_graph, 1);
+    g_autoptr(GHashTable) by_digest = g_hash_table_new(g_str_hash, g_str_equal);
+
+    *graph = (struct cob_llb_graph){.vertices = g_ptr_array_new_with_free_func(vertex_free),
+        .results = g_array_new(false, false, sizeof(struct cob_llb_ref))};
+    for (size_t i = 0; i < n; i++)
+        COB_TRY(add_definition(graph, by_digest, definitions[i]));
+    prune(graph);
     *ret_graph = g_steal_pointer(&graph);
     return NULL;
+}
+
+struct cob_error *cob_llb_graph_new(
+    const struct cob_llb_definition *definition, struct cob_llb_graph **ret_graph)
+{
+    return cob_llb_graph_join(&definition, 1, ret_graph);
 }

@@ -183,7 +183,9 @@ static const struct {
     {"parallel", "--parallel 3 .", "context=. parallel=3"},
     {"parallel-zero", "--parallel 0 .", "--parallel 0: it must be a number from 1 to 1024"},
     {"two-platforms", "--platform linux/amd64,linux/arm64 .",
-        "--platform linux/amd64,linux/arm64: more than one platform is not carried out yet"},
+        "context=. platform=linux/amd64,linux/arm64"},
+    {"a-platform-each", "--platform linux/amd64 --platform arm64 .",
+        "context=. platform=linux/amd64,arm64"},
     {"two-stdins", "-f - -",
         "invalid argument: can't use stdin for both build context and dockerfile"},
     {"remote", "https://example.com/x.git", "context=https://example.com/x.git"},
@@ -204,6 +206,8 @@ static void append_request(GString *out, const struct cob_engine_request *reques
     for (at = request->no_cache_stages; at && *at; at++)
         g_string_append_printf(
             out, "%s%s", at == request->no_cache_stages ? " no-cache=" : ",", *at);
+    for (at = request->platforms; at && *at; at++)
+        g_string_append_printf(out, "%s%s", at == request->platforms ? " platform=" : ",", *at);
     for (size_t i = 0; i < request->n_secrets; i++)
         g_string_append_printf(out, " secret=%s:%s:%s", request->secrets[i].id,
             request->secrets[i].path ? request->secrets[i].path : "-",

@@ -337,10 +337,10 @@ static struct cob_error *solve(struct ops_fixture *fixture, struct cob_ops *ops,
         .arg = fixture, .lookup = lookup, .save = save, .try_lock = try_lock, .unlock = unlock};
     const struct cob_solver_request request = {
         .graph = graph, .ops = &table, .index = &index, .observer = observer};
-    g_autoptr(cob_solver_result) result = NULL;
+    g_autoptr(GPtrArray) results = NULL;
 
-    COB_TRY(cob_solver_solve(&request, fixture->cancel, &result));
-    struct cob_snapshot *snapshot = cob_ops_snapshot_of(result);
+    COB_TRY(cob_solver_solve(&request, fixture->cancel, &results));
+    struct cob_snapshot *snapshot = cob_ops_snapshot_of(g_ptr_array_index(results, 0));
     fixture->result = snapshot ? cob_snapshot_ref(snapshot) : NULL;
     return cob_ops_finish(ops);
 }

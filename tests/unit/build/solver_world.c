@@ -276,8 +276,10 @@ struct cob_llb_graph *world_graph(const struct node *nodes, size_t n)
     g_autoptr(GBytes) bytes = g_bytes_new_static(text, strlen(text));
     g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
 
-    *graph = (struct cob_llb_graph){
-        .vertices = g_ptr_array_new_with_free_func(vertex_free), .result = {.vertex = (int)n - 1}};
+    const struct cob_llb_ref last = {.vertex = (int)n - 1};
+    *graph = (struct cob_llb_graph){.vertices = g_ptr_array_new_with_free_func(vertex_free),
+        .results = g_array_new(FALSE, FALSE, sizeof(struct cob_llb_ref))};
+    g_array_append_val(graph->results, last);
     for (size_t i = 0; i < n; i++) {
         struct cob_llb_vertex *vertex = g_new0(struct cob_llb_vertex, 1);
 
@@ -298,6 +300,7 @@ struct cob_llb_graph *world_graph(const struct node *nodes, size_t n)
 void world_graph_free(struct cob_llb_graph *graph)
 {
     g_ptr_array_unref(graph->vertices);
+    g_array_unref(graph->results);
     g_free(graph);
 }
 
@@ -314,10 +317,15 @@ struct cob_error *world_try_graph(struct world *world, const struct cob_llb_grap
         .index = &index,
         .observer = &observer,
         .n_parallel = n_parallel};
-    g_autoptr(cob_solver_result) result = NULL;
+    g_autoptr(GPtrArray) results = NULL;
 
-    COB_TRY(cob_solver_solve(&request, cancel, &result));
-    g_assert_true((result == NULL) == (graph->result.vertex < 0));
+    COB_TRY(cob_solver_solve(&request, cancel, &results));
+    g_assert_cmpuint(results->len, ==, graph->results->len);
+    for (guint i = 0; i < results->len; i++) {
+        const struct cob_llb_ref *ref = &g_array_index(graph->results, struct cob_llb_ref, i);
+
+        g_assert_true((results->pdata[i] == NULL) == (ref->vertex < 0));
+    }
     return NULL;
 }
 

@@ -132,12 +132,10 @@ static struct cob_error *export_to(struct fixture *f, const char *type, const ch
 {
     static const char *const names[] = {
         "docker.io/library/hello:latest", "registry.example/a/b:v1", NULL};
-    const struct cob_exporter_result result = {.store = f->store,
-        .snapshot = f->top,
-        .config = f->config,
-        .platform = "linux/amd64",
-        .names = names,
-        .observer = &f->observer};
+    const struct cob_exporter_part part = {
+        .snapshot = f->top, .config = f->config, .platform = "linux/amd64"};
+    const struct cob_exporter_result result = {
+        .store = f->store, .parts = &part, .n_parts = 1, .names = names, .observer = &f->observer};
     g_autofree char *text = g_strdup_printf("type=%s,dest=%s/%s", type, f->out, dest);
     g_autoptr(cob_exporter_output) output = NULL;
 
@@ -347,11 +345,10 @@ static void test_bad_places(void)
         check_run(f, "ls -lA", tree);
     }
     g_autoptr(fixture) f = fixture_new();
-    const struct cob_exporter_result result = {.store = f->store,
-        .snapshot = f->top,
-        .config = f->config,
-        .platform = "linux/amd64",
-        .observer = &f->observer};
+    const struct cob_exporter_part part = {
+        .snapshot = f->top, .config = f->config, .platform = "linux/amd64"};
+    const struct cob_exporter_result result = {
+        .store = f->store, .parts = &part, .n_parts = 1, .observer = &f->observer};
     g_autoptr(cob_exporter_output) output = NULL;
     CHECK_OK(cob_exporter_output_parse("type=oci,dest=/dev/full", &output));
     CHECK_ERROR(cob_exporter_output_write(output, &result, NULL), COB_EXISTS, "*it is a device*");

@@ -371,8 +371,84 @@ static void test_scratch_result(void)
     struct cob_llb_graph *graph = world_graph(NULL, 0);
 
     world_init(&world);
-    g_assert_cmpint(graph->result.vertex, ==, -1);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, -1);
     CHECK_OK(world_try_graph(&world, graph, NULL, 0, NULL));
+    world_graph_free(graph);
+    world_done(&world);
+}
+
+/* --- several results --- */
+
+/* A graph with results besides the last node. They end with -1; -2 is scratch. */
+static struct cob_llb_graph *graph_of(const struct node *nodes, const int *results)
+{
+    size_t n = 0;
+
+    while (nodes[n].name)
+        n++;
+    struct cob_llb_graph *graph = world_graph(nodes, n);
+    for (; *results != -1; results++) {
+        const struct cob_llb_ref ref = {.vertex = *results == -2 ? -1 : *results};
+
+        g_array_append_val(graph->results, ref);
+    }
+    return graph;
+}
+
+/* Both results come out, in their order; what both need runs once, also where one stands on the
+ * other, or is asked for twice. */
+static void test_what_results_share_runs_once(void)
+{
+    static const struct {
+        const char *name;
+        struct node nodes[5];
+        int results[4];
+    } rows[] = {
+        {"a-base-of-two",
+            {{.name = "base"}, {.name = "a", .inputs = "0"}, {.name = "b", .inputs = "0"}},
+            {1, -1}},
+        {"one-on-the-other", {{.name = "base"}, {.name = "a", .inputs = "0"}}, {0, -1}},
+        {"twice-the-same", {{.name = "base"}, {.name = "a", .inputs = "0"}}, {1, 1, -1}},
+        {"scratch-beside", {{.name = "base"}, {.name = "a", .inputs = "0"}}, {-2, -1}},
+        {"nothing-in-common", {{.name = "base"}, {.name = "a"}}, {0, -1}},
+        {"a-context",
+            {{.name = "base", .files = "f", .flags = NODE_KEYLESS},
+                {.name = "a", .inputs = "0", .flags = NODE_BY_CONTENT},
+                {.name = "b", .inputs = "0", .flags = NODE_BY_CONTENT}},
+            {1, -1}},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct cob_llb_graph *graph = graph_of(rows[i].nodes, rows[i].results);
+        struct world world;
+
+        world_init(&world);
+        CHECK_OK(world_try_graph(&world, graph, rows[i].nodes, 0, NULL));
+        for (const struct node *node = rows[i].nodes; node->name; node++) {
+            check_row(world_runs(&world, node->name) == 1, i, rows[i].name);
+            check_told_once(&world, node->name);
+        }
+        CHECK_OK(world_try_graph(&world, graph, rows[i].nodes, 0, NULL));
+        check_row(world_runs(&world, "a") == 1, i, rows[i].name); /* the second time it is a hit */
+        world_graph_free(graph);
+        world_done(&world);
+    }
+}
+
+/* The other result's step is told to stop, and its user is not begun. */
+static void test_failing_result_stops_the_others(void)
+{
+    const struct node *nodes =
+        NODES({.name = "patient", .run = wait_for_stop}, {.name = "after", .inputs = "0"},
+            {.name = "slow", .run = finish_in_spite}, {.name = "bad", .run = fail_late});
+    static const int results[] = {1, 2, -1};
+    struct cob_llb_graph *graph = graph_of(nodes, results);
+    struct world world;
+
+    world_init(&world);
+    CHECK_ERROR(world_try_graph(&world, graph, nodes, 0, NULL), COB_EXHAUSTED, "no space");
+    g_assert_cmpint(world_runs(&world, "after"), ==, 0);
+    g_assert_cmpstr(world_told(&world, "patient")->error, ==, "context canceled");
     world_graph_free(graph);
     world_done(&world);
 }
@@ -442,6 +518,8 @@ int main(int argc, char **argv)
     g_test_add_func("/solver/history", test_history);
     g_test_add_func("/solver/definition-hit-asks-once", test_definition_hit_asks_once);
     g_test_add_func("/solver/each-is-told-once", test_each_is_told_once);
+    g_test_add_func("/solver/what-results-share-runs-once", test_what_results_share_runs_once);
+    g_test_add_func("/solver/failing-result-stops-others", test_failing_result_stops_the_others);
     g_test_add_func("/solver/running-is-not-told-as-cached", test_what_runs_is_not_told_as_cached);
     g_test_add_func("/solver/independent-run-together", test_independent_run_together);
     g_test_add_func("/solver/one-at-a-time", test_one_at_a_time);

@@ -202,9 +202,9 @@ static void test_images(void)
         "put image bad: its snapshot zz is not in the store");
     CHECK_OK(cob_store_image_list(f.store, &all));
     g_assert_cmpuint(all->len, ==, 3);
-    CHECK_OK(cob_store_image_remove(f.store, "a:1", &was_there));
+    CHECK_OK(cob_store_image_remove(f.store, "a:1", NULL, &was_there));
     g_assert_true(was_there);
-    CHECK_OK(cob_store_image_remove(f.store, "a:1", &was_there));
+    CHECK_OK(cob_store_image_remove(f.store, "a:1", NULL, &was_there));
     g_assert_false(was_there);
     put_image(&f, "x", "p", two);
     put_image(&f, "x", "p", one); /* leaves the other without a name */

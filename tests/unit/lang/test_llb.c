@@ -161,7 +161,7 @@ static void check_sample_graph(const struct cob_llb_graph *graph)
     const struct cob_llb_vertex *exec = graph->vertices->pdata[3];
 
     g_assert_cmpint(graph->vertices->len, ==, 6);
-    g_assert_cmpint(graph->result.vertex, ==, 5);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, 5);
     g_assert_cmpstr(image->name, ==, "[1/2] FROM busybox");
     g_assert_cmpstr(copy->name, ==, "mkdir /app, copy /go.mod /app/");
     g_assert_true(exec->is_ignoring_cache);
@@ -217,9 +217,49 @@ static void test_scratch(void)
     g_assert_cmpint(g_bytes_get_size(bytes), ==, 0);
     CHECK_OK(cob_llb_definition_parse(bytes, &parsed));
     CHECK_OK(cob_llb_graph_new(parsed, &graph));
-    g_assert_cmpint(graph->result.vertex, ==, -1);
+    g_assert_cmpint(g_array_index(graph->results, struct cob_llb_ref, 0).vertex, ==, -1);
     CHECK_OK(cob_llb_dump(parsed, &dump));
     g_assert_cmpstr(dump, ==, "result\n  scratch\n");
+}
+
+static struct cob_llb_definition *run_on(const char *image, const char *name)
+{
+    g_autoptr(cob_llb_builder) builder = cob_llb_builder_new(NULL);
+    const struct cob_llb_about about = {.name = name};
+    struct cob_llb_ref base = cob_llb_add_source(builder, image, NULL, NULL, &about);
+    const struct cob_llb_action action = {
+        .kind = COB_LLB_MKDIR, .path = "/x", .mode = 0755, .time_ns = -1};
+
+    return cob_llb_builder_finish(builder, cob_llb_add_file(builder, base, &action, 1, NULL));
+}
+
+static int result_at(const struct cob_llb_graph *graph, unsigned i)
+{
+    return g_array_index(graph->results, struct cob_llb_ref, i).vertex;
+}
+
+/* Equal ops are one vertex, with the first one's name; different ones stay. */
+static void test_join(void)
+{
+    g_autoptr(cob_llb_builder) builder = cob_llb_builder_new(NULL);
+    g_autoptr(cob_llb_definition) scratch = cob_llb_builder_finish(builder, COB_LLB_SCRATCH);
+    g_autoptr(cob_llb_definition) first = run_on("docker-image://a", "one");
+    g_autoptr(cob_llb_definition) same = run_on("docker-image://a", "two");
+    g_autoptr(cob_llb_definition) other = run_on("docker-image://b", "three");
+    const struct cob_llb_definition *const all[] = {first, scratch, same, other};
+    g_autoptr(cob_llb_graph) graph = NULL, none = NULL;
+
+    CHECK_OK(cob_llb_graph_join(all, G_N_ELEMENTS(all), &graph));
+    g_assert_cmpuint(graph->vertices->len, ==, 4);
+    g_assert_cmpuint(graph->results->len, ==, 4);
+    g_assert_cmpint(result_at(graph, 0), ==, 1);
+    g_assert_cmpint(result_at(graph, 1), ==, -1);
+    g_assert_cmpint(result_at(graph, 2), ==, 1);
+    g_assert_cmpint(result_at(graph, 3), ==, 3);
+    const struct cob_llb_vertex *base = g_ptr_array_index(graph->vertices, 0);
+    g_assert_cmpstr(base->name, ==, "one");
+    CHECK_OK(cob_llb_graph_join(NULL, 0, &none));
+    g_assert_cmpuint(none->vertices->len, ==, 0);
 }
 
 static void test_dump(void)
@@ -563,6 +603,7 @@ int main(int argc, char **argv)
     g_test_add_func("/llb/equal-ops-are-one", test_equal_ops_are_one);
     g_test_add_func("/llb/graph-after-the-wire", test_graph_after_the_wire);
     g_test_add_func("/llb/scratch", test_scratch);
+    g_test_add_func("/llb/join", test_join);
     g_test_add_func("/llb/dump", test_dump);
     g_test_add_func("/llb/hostile-definitions", test_hostile_definitions);
     g_test_add_func("/llb/hostile-bytes", test_hostile_bytes);
