@@ -92,6 +92,37 @@ struct cob_error *cob_fs_read_file(
     return cob_wrap(cob_fs_read_fd(fd, max_bytes, ret_bytes), "read %s", name);
 }
 
+struct cob_error *cob_fs_open_in_root(int root_fd, const char *path, int *ret_fd)
+{
+    cob_autoclose int path_fd = -1;
+    struct stat st;
+    struct cob_error *err = cob_open_in_root(root_fd, path, O_PATH, 0, &path_fd);
+
+    if (err && (cob_error_errno(err) == ENOENT || cob_error_errno(err) == ENOTDIR)) {
+        cob_error_free(err);
+        *ret_fd = -1;
+        return NULL;
+    }
+    COB_TRY(err);
+    if (fstat(path_fd, &st) < 0)
+        return cob_fail_errno(errno, "stat %s", path);
+    if (!S_ISREG(st.st_mode))
+        return cob_fail(COB_INVALID, "open %s: not a regular file", path);
+    g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", path_fd);
+    *ret_fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return *ret_fd < 0 ? cob_fail_errno(errno, "open %s", path) : NULL;
+}
+
+struct cob_error *cob_fs_read_in_root(
+    int root_fd, const char *path, uint64_t max_bytes, GBytes **ret_bytes)
+{
+    cob_autoclose int fd = -1;
+
+    *ret_bytes = NULL;
+    COB_TRY(cob_fs_open_in_root(root_fd, path, &fd));
+    return fd < 0 ? NULL : cob_wrap(cob_fs_read_fd(fd, max_bytes, ret_bytes), "read %s", path);
+}
+
 struct cob_error *cob_fs_write_fd(int fd, const void *data, size_t len)
 {
     const char *at = data;

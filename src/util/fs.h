@@ -42,6 +42,14 @@ COB_RESULT struct cob_error *cob_fs_read_fd(int fd, uint64_t max_bytes, GBytes *
 COB_RESULT struct cob_error *cob_fs_read_file(
     int dir_fd, const char *name, uint64_t max_bytes, GBytes **ret_bytes);
 
+/* Open a regular file for reading, resolved as cob_open_in_root() does; anything else is refused
+ * unopened.  ret_fd: -1 when there is no such file. */
+COB_RESULT struct cob_error *cob_fs_open_in_root(int root_fd, const char *path, int *ret_fd);
+
+/* All bytes of such a file.  ret_bytes: NULL when there is no such file. */
+COB_RESULT struct cob_error *cob_fs_read_in_root(
+    int root_fd, const char *path, uint64_t max_bytes, GBytes **ret_bytes);
+
 /* Write all of it, over short writes and signals. */
 COB_RESULT struct cob_error *cob_fs_write_fd(int fd, const void *data, size_t len);
 

@@ -17,7 +17,7 @@ teardown() { cob_teardown; }
 @test "--help and help say the same" {
     run "$COB" build --help
     expect_status 0
-    expect_output 'Usage:  cob build [OPTIONS] PATH | -' '  -t, --tag stringArray '
+    expect_output 'Usage:  cob build [OPTIONS] PATH | URL | -' '  -t, --tag stringArray '
     help=$output
     run "$COB" help build
     expect_exact "$help"

@@ -55,6 +55,35 @@ judge() {
     [ "$failed" -eq 0 ]
 }
 
+@test "hostile archives as build contexts: what ADD makes of them, or its error; nothing outside changes" {
+    local name failed=0
+    "$hostile" archives "$T" "$canary"
+    echo 'h@ l@' >"$T/mode-through-hard-link.add" # a copy of a symlink is one of its own
+    printf 'FROM scratch\nCOPY . /\n' >"$T/Dockerfile"
+    for name in $("$hostile" names); do
+        run timeout 30 "$COB" build --progress=plain -f "$T/Dockerfile" -o "type=tar,dest=$T/o.tar" - <"$T/$name.tar"
+        judge add "$name" || failed=1
+    done
+    [ "$failed" -eq 0 ]
+}
+
+@test "hostile archives as build contexts by URL: likewise, and none is kept" {
+    local name failed=0
+    need_program python3
+    "$hostile" archives "$T" "$canary"
+    echo 'h@ l@' >"$T/mode-through-hard-link.add" # a copy of a symlink is one of its own
+    printf 'FROM scratch\nCOPY . /\n' >"$T/Dockerfile"
+    python3 "$project/tests/lib/remote_server.py" "$T" "$T/requests" >"$T/port" 2>/dev/null 3>&- &
+    liar_pid=$!
+    wait_for 10 test -s "$T/port"
+    for name in $("$hostile" names); do
+        run timeout 30 "$COB" build --progress=plain -f "$T/Dockerfile" -o "type=tar,dest=$T/o.tar" \
+            "http://127.0.0.1:$(cat "$T/port")/plain/$name.tar"
+        judge add "$name" || failed=1
+    done
+    [ "$failed" -eq 0 ]
+}
+
 @test "hostile archives by ADD over a folder: nothing outside changes" {
     local name
     "$hostile" archives "$T" "$canary"

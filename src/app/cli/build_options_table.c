@@ -20,6 +20,8 @@ const struct cli_option cli_build_options[] = {
         "\"security.insecure\")",
         false},
     {"build-arg", 0, CLI_LIST, "stringArray", "Set build-time variables", false},
+    {"build-context", 0, CLI_LIST, "stringArray", "Additional build contexts (e.g., name=path)",
+        false},
     {"call", 0, CLI_TEXT, "string",
         "Ask about the Dockerfile instead of building it: check, outline or targets "
         "(format: \"outline,format=json\")",
@@ -59,7 +61,6 @@ const struct cli_option cli_build_options[] = {
     {"ulimit", 0, CLI_LIST, "ulimit", "Ulimit options", false},
     REFUSED("annotation", CLI_LIST),
     REFUSED("attest", CLI_LIST),
-    REFUSED("build-context", CLI_LIST),
     REFUSED("builder", CLI_TEXT),
     REFUSED("cache-from", CLI_LIST),
     REFUSED("cache-to", CLI_LIST),

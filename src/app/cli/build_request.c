@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "app/cli/cli_engine.h"
+#include "disk/layer/layer.h"
 #include "lang/llb/llb.h"
 #include "util/fs.h"
 #include "util/limits.h"
@@ -129,74 +130,76 @@ static const char *const *keep_words(struct cli_build_request *build, const char
     return keep_list(build, all);
 }
 
-/* An archive begins with a gzip, bzip2, xz or zstd magic, or has tar's at 257. */
-static bool is_archive(GBytes *bytes)
+/* As many bytes as there are, up to COB_LAYER_HEAD_BYTES. */
+static struct cob_error *read_head(int fd, GBytes **ret_bytes)
 {
-    static const char *const magics[] = {"\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd"};
-    size_t len;
-    const char *data = g_bytes_get_data(bytes, &len);
+    char buffer[COB_LAYER_HEAD_BYTES];
+    size_t len = 0;
+    ssize_t n = 1;
 
-    for (size_t i = 0; i < G_N_ELEMENTS(magics); i++) {
-        if (len > 6 && !memcmp(data, magics[i], strlen(magics[i])))
-            return true;
+    while (len < sizeof(buffer) && n > 0) {
+        n = TEMP_FAILURE_RETRY(read(fd, buffer + len, sizeof(buffer) - len));
+        if (n < 0)
+            return cob_fail_errno(errno, "read standard input");
+        len += (size_t)n;
     }
-    return len > 262 && !memcmp(data + 257, "ustar", 5);
-}
-
-/* "cob build -": a Dockerfile without a context. */
-static struct cob_error *take_stdin_as_context(struct cli_build_request *build)
-{
-    if (is_archive(build->request.dockerfile_bytes))
-        return cob_fail(COB_UNIMPLEMENTED, "a context as an archive on standard input is not "
-                                           "carried out yet: unpack it and name the folder");
-    build->empty_context = g_dir_make_tmp("cob-context-XXXXXX", NULL);
-    if (!build->empty_context)
-        return cob_fail_errno(errno, "make an empty context");
-    build->request.context = build->empty_context;
+    *ret_bytes = g_bytes_new(buffer, len);
     return NULL;
 }
 
-/* In docker's words. */
-static struct cob_error *check_context(const char *context)
+/* What was read already, and all that is to come. */
+static struct cob_error *read_dockerfile(GBytes *head, GBytes **ret_bytes)
 {
-    if (g_file_test(context, G_FILE_TEST_IS_DIR))
-        return NULL;
-    if (!g_file_test(context, G_FILE_TEST_EXISTS))
-        return cob_fail(COB_NOT_FOUND, "unable to prepare context: path \"%s\" not found", context);
-    return cob_fail(COB_INVALID,
-        "unable to prepare context: path \"%s\" is not a directory: name a Dockerfile by --file",
-        context);
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    g_autoptr(GBytes) rest = NULL;
+
+    COB_TRY(cob_wrap(cob_fs_read_fd(0, COB_LIMIT_DOCKERFILE_BYTES - COB_LAYER_HEAD_BYTES, &rest),
+        "read the Dockerfile from standard input"));
+    g_byte_array_append(all, g_bytes_get_data(head, NULL), (guint)g_bytes_get_size(head));
+    g_byte_array_append(all, g_bytes_get_data(rest, NULL), (guint)g_bytes_get_size(rest));
+    *ret_bytes = g_byte_array_free_to_bytes(g_steal_pointer(&all));
+    return NULL;
 }
 
-static bool is_remote(const char *context)
+/* "cob build -": an archive with the context, or a Dockerfile without one. */
+static struct cob_error *take_stdin_as_context(struct cli_build_request *build, const char *file)
 {
-    return strstr(context, "://") || g_str_has_prefix(context, "git@") ||
-           g_str_has_prefix(context, "github.com/");
+    struct cob_engine_request *request = &build->request;
+    g_autoptr(GBytes) head = NULL;
+
+    if (isatty(0))
+        return cob_fail(COB_INVALID, "standard input is a terminal: send an archive with the "
+                                     "context or a Dockerfile to it");
+    COB_TRY(read_head(0, &head));
+    if (cob_layer_begins_archive(g_bytes_get_data(head, NULL), g_bytes_get_size(head))) {
+        request->context_head = g_steal_pointer(&head);
+        request->context_fd = 0;
+        request->dockerfile = file;
+        return NULL;
+    }
+    if (file)
+        return cob_fail(COB_INVALID,
+            "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");
+    return read_dockerfile(head, &request->dockerfile_bytes);
 }
 
 static struct cob_error *set_context(const struct cli_call *call, struct cli_build_request *build)
 {
     const char *context = cli_call_arg(call, 0), *file = cli_call_text(call, "file");
-    const bool is_stdin_context = !strcmp(context, "-");
+    const bool is_stdin_file = file && !strcmp(file, "-");
+    g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
 
-    if (is_stdin_context && file && !strcmp(file, "-"))
-        return cob_fail(
-            COB_INVALID, "standard input cannot be both the build context and the Dockerfile");
-    if (is_stdin_context || (file && !strcmp(file, "-")))
-        COB_TRY(cob_wrap(
-            cob_fs_read_fd(0, COB_LIMIT_DOCKERFILE_BYTES, &build->request.dockerfile_bytes),
-            "read the Dockerfile from standard input"));
-    else
-        build->request.dockerfile = file;
-    if (is_stdin_context)
-        return take_stdin_as_context(build);
-    if (is_remote(context) && !g_file_test(context, G_FILE_TEST_IS_DIR))
-        return cob_fail(COB_UNIMPLEMENTED,
-            "build context %s: contexts from git or the web are not carried out yet: fetch it and "
-            "name the folder",
-            context);
     build->request.context = context;
-    return check_context(context);
+    build->request.build_contexts = cli_call_list(call, "build-context");
+    if (!strcmp(context, "-") && is_stdin_file)
+        return cob_fail(
+            COB_INVALID, "invalid argument: can't use stdin for both build context and dockerfile");
+    if (!strcmp(context, "-"))
+        return take_stdin_as_context(build, file);
+    if (is_stdin_file)
+        return read_dockerfile(nothing, &build->request.dockerfile_bytes);
+    build->request.dockerfile = file;
+    return NULL;
 }
 
 static struct cob_error *set_parallel(const struct cli_call *call, struct cli_build_request *build)
@@ -275,7 +278,5 @@ void cli_build_request_done(struct cli_build_request *build)
     g_clear_pointer(&build->ulimits, g_array_unref);
     g_clear_pointer(&build->build_args, g_ptr_array_unref);
     g_clear_pointer(&build->texts, g_ptr_array_unref);
-    if (build->empty_context)
-        rmdir(build->empty_context);
-    g_clear_pointer(&build->empty_context, g_free);
+    g_clear_pointer(&build->request.context_head, g_bytes_unref);
 }

@@ -33,7 +33,6 @@ struct cli_build_request {
     GArray *ulimits;                   /* struct cob_llb_ulimit */
     GPtrArray *build_args;             /* char *, borrowed; then NULL */
     GPtrArray *texts;                  /* char *, owned: what `request` points at */
-    char *empty_context;               /* a directory that stands for the missing one; NULL */
 };
 COB_RESULT struct cob_error *cli_build_request_init(
     const struct cli_call *call, struct cli_build_request *build);

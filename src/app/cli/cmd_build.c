@@ -130,10 +130,11 @@ static struct cob_error *run(struct cli_call *call)
 
 const struct cli_command cli_build = {
     .name = "build",
-    .usage = "[OPTIONS] PATH | -",
+    .usage = "[OPTIONS] PATH | URL | -",
     .summary = "Build an image from a Dockerfile",
-    .description = "Build an image from the Dockerfile in the folder PATH, or from one on standard "
-                   "input. Steps that were done before, with the same files, are not done again; "
+    .description = "Build an image from the Dockerfile in the folder PATH, in the git repository "
+                   "or archive at URL, or from an archive or a Dockerfile on standard input. Steps "
+                   "that were done before, with the same files, are not done again; "
                    "cache mounts live on from build to build.",
     .options = cli_build_options,
     .min_args = 1,

@@ -34,7 +34,7 @@ static struct cob_error *run_llb(struct cli_call *call)
 
 const struct cli_command cli_debug_llb = {
     .name = "debug llb",
-    .usage = "[OPTIONS] PATH | -",
+    .usage = "[OPTIONS] PATH | URL | -",
     .summary = "Print the build graph of a Dockerfile, without building it",
     .options = cli_build_options,
     .min_args = 1,

@@ -18,6 +18,7 @@ struct building {
     const struct cob_engine_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    struct contexts contexts;
     struct frontend frontend;
     struct uses uses;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
@@ -129,8 +130,8 @@ static struct cob_error *export_all(
         .parts = (const struct cob_exporter_part *)(void *)parts->data,
         .n_parts = parts->len,
         .names = (const char *const *)building->names->pdata,
-        .has_epoch = building->frontend.has_epoch,
-        .epoch_s = building->frontend.epoch_s,
+        .has_epoch = building->frontend.epoch.is_set,
+        .epoch_s = building->frontend.epoch.time_s,
         .observer = building->observer};
     char **image_ids = NULL;
 
@@ -188,9 +189,8 @@ static struct cob_error *run_graph(
     struct building *building, const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     struct cob_engine *engine = building->engine;
-    struct client client = {.request = building->request,
-        .ignore = building->frontend.ignore,
-        .agents = building->agents};
+    struct client client = {
+        .request = building->request, .contexts = &building->contexts, .agents = building->agents};
     const struct cob_ops_client side = cob_engine_client(&client);
     g_autofree char *name = build_name(building);
     struct cob_ops_config config = {.store = engine->store,
@@ -231,16 +231,14 @@ static struct cob_error *join_graph(
     return cob_llb_graph_join(definitions, targets->len, ret_graph);
 }
 
-static struct cob_error *build(struct building *building, struct cob_engine_result *result)
+static struct cob_error *build(
+    struct building *building, const struct frontend_call *call, struct cob_engine_result *result)
 {
     g_autoptr(cob_llb_graph) graph = NULL;
-
     COB_TRY(check_names(building));
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
-    COB_TRY(cob_engine_agents(building->request, building->cancel, &building->agents));
-    COB_TRY(cob_engine_frontend(building->engine, building->request, building->observer,
-        building->cancel, &building->frontend));
+    COB_TRY(cob_engine_frontend(call, &building->frontend));
     COB_TRY(check_platforms(building));
     COB_TRY(join_graph(building, &graph));
     return run_graph(building, graph, result);
@@ -252,13 +250,20 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
 {
     struct building building = {
         .engine = engine, .request = request, .observer = observer, .cancel = cancel};
+    struct frontend_call call = {engine, request, observer, cancel, &building.contexts, NULL};
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
     cob_engine_uses_init(&building.uses, engine->store);
-    err = build(&building, &result);
+    err = cob_engine_agents(request, cancel, &call.agents);
+    building.agents = call.agents;
+    if (!err)
+        err = cob_engine_contexts_open(&call, &building.contexts);
+    if (!err)
+        err = cob_wrap(build(&building, &call, &result), "failed to solve");
     cob_engine_uses_done(&building.uses);
     cob_engine_frontend_done(&building.frontend);
+    cob_engine_contexts_close(&building.contexts);
     g_clear_pointer(&building.names, g_ptr_array_unref);
     g_clear_pointer(&building.agents, g_hash_table_unref);
     g_clear_pointer(&building.outputs, g_ptr_array_unref);
@@ -267,7 +272,7 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
         return NULL;
     }
     cob_engine_result_done(&result);
-    return cob_wrap(err, "failed to solve");
+    return err;
 }
 
 /* Of several platforms, each under its name. */
@@ -293,11 +298,16 @@ struct cob_error *cob_engine_llb(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, char **ret_text)
 {
+    struct contexts contexts = {0};
+    const struct frontend_call call = {engine, request, observer, cancel, &contexts, NULL};
     struct frontend frontend = {0};
+    struct cob_error *err = cob_engine_contexts_open(&call, &contexts);
 
-    COB_TRY(cob_wrap(
-        cob_engine_frontend(engine, request, observer, cancel, &frontend), "failed to solve"));
-    struct cob_error *err = dump_all(&frontend, ret_text);
+    if (!err)
+        err = cob_wrap(cob_engine_frontend(&call, &frontend), "failed to solve");
+    cob_engine_contexts_close(&contexts);
+    COB_TRY(err);
+    err = dump_all(&frontend, ret_text);
     cob_engine_frontend_done(&frontend);
     return err;
 }

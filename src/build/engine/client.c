@@ -7,19 +7,20 @@
 #include "util/fs.h"
 #include "util/limits.h"
 
-static struct cob_error *open_local(
-    void *arg, const char *name, int *ret_dir_fd, const struct cob_ignore **ret_ignore)
+static struct cob_error *open_local(void *arg, const char *name, struct cob_ops_local *ret_local)
 {
     const struct client *client = arg;
-    const char *path = client->request->context;
+    const struct context_tree *tree = cob_engine_contexts_find(client->contexts, name);
 
-    if (strcmp(name, "context") != 0)
+    if (!tree)
         return cob_fail(COB_NOT_FOUND, "there is no build context of the name %s", name);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = fcntl(tree->dir_fd, F_DUPFD_CLOEXEC, 3);
     if (fd < 0)
-        return cob_fail_errno(errno, "open build context %s", path);
-    *ret_dir_fd = fd;
-    *ret_ignore = client->ignore;
+        return cob_fail_errno(errno, "open build context %s", name);
+    *ret_local = (struct cob_ops_local){.dir_fd = fd,
+        .ignore = tree->ignore,
+        .keeps_owners = tree->keeps_owners,
+        .is_transient = tree->draft != NULL};
     return NULL;
 }
 
@@ -87,4 +88,27 @@ struct cob_ops_client cob_engine_client(struct client *client)
 {
     return (struct cob_ops_client){
         .arg = client, .open_local = open_local, .get_secret = get_secret, .find_ssh = find_ssh};
+}
+
+/* Who names a context by ssh himself means his own agent, without --ssh, as for buildx. */
+static struct cob_error *get_ssh(void *arg, const char *id, char **ret_path)
+{
+    const struct cob_sshagent *agent = find_ssh(arg, id);
+
+    *ret_path = agent ? g_strdup(cob_sshagent_socket(agent)) : NULL;
+    if (!agent && strcmp(id, "default") == 0)
+        *ret_path = g_strdup(g_getenv("SSH_AUTH_SOCK"));
+    return NULL;
+}
+
+struct cob_remote_client cob_engine_remote_client(
+    struct client *client, const struct cob_observer *observer, const char *vertex)
+{
+    const struct cob_ops_client side = cob_engine_client(client);
+
+    return (struct cob_remote_client){.arg = client,
+        .get_secret = side.get_secret,
+        .get_ssh = get_ssh,
+        .observer = observer,
+        .vertex = vertex};
 }

@@ -33,8 +33,12 @@ struct cob_engine_secret {
 
 /* A build. Zero and NULL mean: default. Lists end with NULL and may be NULL. All is borrowed. */
 struct cob_engine_request {
-    const char *context;      /* a directory */
-    const char *dockerfile;   /* a path; NULL: Dockerfile in the context */
+    const char *context;  /* a directory, a URL, a git reference; "-": what follows */
+    GBytes *context_head; /* the first bytes of an archive that is the context; NULL: it is empty */
+    int context_fd;       /* and where the others come from */
+    const char *const *build_contexts; /* "NAME=VALUE", see spec/contextref */
+    const char *dockerfile; /* a path, in a remote context within it, or a URL; NULL: Dockerfile in
+                             * the context */
     GBytes *dockerfile_bytes; /* instead of reading it: what came on standard input */
     const char *target;
     const char *const

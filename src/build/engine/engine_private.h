@@ -21,6 +21,7 @@
 #include "disk/cachemount/cachemount.h"
 #include "lang/dockerfile/dockerfile.h"
 #include "lang/ignore/ignore.h"
+#include "spec/contextref/contextref.h"
 
 struct cob_engine {
     struct cob_store *store;
@@ -53,6 +54,79 @@ void cob_engine_step_status(const struct internal_step *step, const char *id, ui
 /* Ends it, well or with `err`, which is handed through. */
 COB_RESULT struct cob_error *cob_engine_step_end(struct internal_step *step, struct cob_error *err);
 
+/* --- contexts.c --- */
+
+/* A tree that steps copy from, open. */
+struct context_tree {
+    char *name;                       /* "context"; of a named one, as "local:NAME" has it */
+    int dir_fd;                       /* -1: none yet */
+    struct cob_snapshot *snapshot;    /* where it lies; NULL: in a directory of the user's, */
+    struct cob_snapshot_draft *draft; /* or in one that is dropped afterwards */
+    struct cob_ignore *ignore;        /* NULL: nothing is left out */
+    bool keeps_owners;                /* they are an archive's */
+};
+
+/* All trees of a build, and where its Dockerfile is. */
+struct contexts {
+    GPtrArray *trees;   /* struct context_tree, owned; the build context first */
+    GHashTable *named;  /* key -> specifier, as the frontend wants them, owned */
+    GBytes *dockerfile; /* NULL: it is a file */
+    int file_dir_fd;    /* the directory that has it; -1: the build context */
+    char *file_name;    /* in there */
+    char *file_path;    /* for people */
+    bool is_ignore_read;
+    bool is_one_file; /* the build context is a file by URL, of the name that is here: */
+#define COB_ENGINE_ONE_FILE "context"
+    int64_t time_s; /* of a remote build context; 0: not known */
+};
+
+struct frontend_call;
+
+/* Open them; what is on other servers is fetched, unless it is here.
+ * contexts: for cob_engine_contexts_close() in any case.
+ * errors:   those that the user made begin as buildx has them, others with "failed to solve". */
+COB_RESULT struct cob_error *cob_engine_contexts_open(
+    const struct frontend_call *call, struct contexts *contexts);
+void cob_engine_contexts_close(struct contexts *contexts);
+
+/* The build context, or a named one; NULL: there is none of that name. Borrowed. */
+struct context_tree *cob_engine_contexts_find(const struct contexts *contexts, const char *name);
+
+/* Read the Dockerfile. */
+COB_RESULT struct cob_error *cob_engine_contexts_dockerfile(
+    const struct contexts *contexts, GBytes **ret_bytes);
+
+/* Read "<Dockerfile>.dockerignore" beside it, else ".dockerignore" of the build context.
+ * ret_bytes: NULL: neither is there. */
+COB_RESULT struct cob_error *cob_engine_contexts_ignore(
+    const struct contexts *contexts, GBytes **ret_bytes);
+
+/* --- context_epoch.c --- */
+
+/* SOURCE_DATE_EPOCH. */
+struct epoch {
+    bool is_set;
+    int64_t time_s;
+};
+
+/* Find out which time the build argument means, and put the number in its place. */
+COB_RESULT struct cob_error *cob_engine_epoch(const struct frontend_call *call,
+    const struct cob_dockerfile *dockerfile, const struct cob_dockerfile_request *wish,
+    struct epoch *ret_epoch);
+
+/* --- context_main.c --- */
+
+/* Add an empty tree, to be filled.  Returns it, borrowed. */
+struct context_tree *cob_engine_contexts_add(struct contexts *contexts, const char *name);
+
+/* Open the build context, whatever it is. */
+COB_RESULT struct cob_error *cob_engine_contexts_open_main(
+    const struct frontend_call *call, struct contexts *contexts);
+
+/* A Dockerfile by its URL. */
+COB_RESULT struct cob_error *cob_engine_contexts_get_dockerfile(
+    const struct frontend_call *call, const char *url, GBytes **ret_bytes);
+
 /* --- frontend.c --- */
 
 /* What asks the frontend. */
@@ -61,6 +135,8 @@ struct frontend_call {
     const struct cob_engine_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    struct contexts *contexts; /* open */
+    GHashTable *agents;        /* of cob_engine_agents(); NULL: none */
 };
 
 /* What is built for one platform. */
@@ -73,15 +149,12 @@ struct frontend_target {
 struct frontend {
     struct cob_srcfile *file;
     struct cob_dockerfile *dockerfile;
-    struct cob_ignore *ignore; /* NULL: no such file */
-    GArray *targets;           /* struct frontend_target, owned: one a platform, each once */
-    GPtrArray *warnings;       /* struct cob_dockerfile_warning *, owned */
-    bool has_epoch;            /* SOURCE_DATE_EPOCH is given: */
-    int64_t epoch_s;
+    GArray *targets;     /* struct frontend_target, owned: one a platform, each once */
+    GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
+    struct epoch epoch;  /* SOURCE_DATE_EPOCH */
 };
-COB_RESULT struct cob_error *cob_engine_frontend(struct cob_engine *engine,
-    const struct cob_engine_request *request, const struct cob_observer *observer,
-    struct cob_cancel *cancel, struct frontend *ret_frontend);
+COB_RESULT struct cob_error *cob_engine_frontend(
+    const struct frontend_call *call, struct frontend *ret_frontend);
 
 /* The same without a result: up to what answers a question.
  * ret_outline: of COB_ENGINE_OUTLINE.
@@ -120,10 +193,15 @@ struct cob_solver_index cob_engine_index(struct uses *uses);
 /* The user's side of a build; all borrowed. */
 struct client {
     const struct cob_engine_request *request;
-    const struct cob_ignore *ignore;
-    GHashTable *agents; /* of cob_engine_agents() */
+    const struct contexts *contexts; /* NULL: not open yet */
+    GHashTable *agents;              /* of cob_engine_agents(); NULL: none */
 };
 struct cob_ops_client cob_engine_client(struct client *client);
+
+/* The same for what is fetched before the build.
+ * vertex: digest; borrowed. */
+struct cob_remote_client cob_engine_remote_client(
+    struct client *client, const struct cob_observer *observer, const char *vertex);
 
 /* The ssh agents that a request names. The last of an id counts.
  * ret_agents: id -> struct cob_sshagent, owned; the caller unrefs it. */

@@ -19,7 +19,6 @@ static void target_done(void *data)
 void cob_engine_frontend_done(struct frontend *frontend)
 {
     cob_dockerfile_free(frontend->dockerfile);
-    cob_ignore_free(frontend->ignore);
     cob_srcfile_unref(frontend->file);
     g_clear_pointer(&frontend->warnings, g_ptr_array_unref);
     g_clear_pointer(&frontend->targets, g_array_unref);
@@ -32,45 +31,14 @@ static struct frontend_target *target_at(const struct frontend *frontend, guint 
 
 /* --- files --- */
 
-static struct cob_error *read_dockerfile(
-    const struct cob_engine_request *request, const char *path, GBytes **ret_bytes)
+static struct cob_error *load_dockerfile(
+    const struct contexts *contexts, const struct cob_observer *observer, struct frontend *frontend)
 {
-    if (request->dockerfile_bytes) {
-        *ret_bytes = g_bytes_ref(request->dockerfile_bytes);
-        return NULL;
-    }
-    COB_TRY(cob_wrap(cob_fs_read_file(AT_FDCWD, path, COB_LIMIT_DOCKERFILE_BYTES, ret_bytes),
-        "failed to read dockerfile"));
-    if (!*ret_bytes)
-        return cob_fail(
-            COB_NOT_FOUND, "failed to read dockerfile: open %s: no such file or directory", path);
-    return NULL;
-}
-
-/* In a context that has no Dockerfile a dockerfile will do, as for buildx. The caller frees it. */
-static char *dockerfile_path(const struct cob_engine_request *request)
-{
-    g_autofree char *usual = NULL;
-    g_autofree char *lower = NULL;
-
-    if (request->dockerfile)
-        return g_strdup(request->dockerfile);
-    usual = g_build_filename(request->context, "Dockerfile", NULL);
-    lower = g_build_filename(request->context, "dockerfile", NULL);
-    if (access(usual, F_OK) < 0 && errno == ENOENT && access(lower, F_OK) == 0)
-        return g_steal_pointer(&lower);
-    return g_steal_pointer(&usual);
-}
-
-static struct cob_error *load_dockerfile(const struct cob_engine_request *request,
-    const struct cob_observer *observer, struct frontend *frontend)
-{
-    g_autofree char *path = dockerfile_path(request);
-    g_autofree char *base = g_path_get_basename(path);
+    g_autofree char *base = g_path_get_basename(contexts->file_name);
     g_autofree char *title = g_strdup_printf("[internal] load build definition from %s", base);
     g_autoptr(GBytes) bytes = NULL;
     struct internal_step step = cob_engine_step_begin(observer, title);
-    struct cob_error *err = read_dockerfile(request, path, &bytes);
+    struct cob_error *err = cob_engine_contexts_dockerfile(contexts, &bytes);
 
     if (!err) {
         cob_engine_step_status(&step, "transferring dockerfile:", g_bytes_get_size(bytes));
@@ -79,34 +47,23 @@ static struct cob_error *load_dockerfile(const struct cob_engine_request *reques
     return cob_engine_step_end(&step, err);
 }
 
-/* "<Dockerfile>.dockerignore" beside the Dockerfile, else ".dockerignore" in the context. */
-static struct cob_error *read_ignore(const struct cob_engine_request *request, GBytes **ret_bytes)
+/* Several frontends of a build share it. */
+static struct cob_error *load_ignore(struct contexts *contexts, const struct cob_observer *observer)
 {
-    g_autofree char *path = dockerfile_path(request);
-    g_autofree char *own = g_strconcat(path, ".dockerignore", NULL);
-    g_autofree char *common = g_build_filename(request->context, ".dockerignore", NULL);
-
-    *ret_bytes = NULL;
-    if (!request->dockerfile_bytes)
-        COB_TRY(cob_fs_read_file(AT_FDCWD, own, COB_LIMIT_IGNORE_BYTES, ret_bytes));
-    if (!*ret_bytes)
-        COB_TRY(cob_fs_read_file(AT_FDCWD, common, COB_LIMIT_IGNORE_BYTES, ret_bytes));
-    return NULL;
-}
-
-static struct cob_error *load_ignore(const struct cob_engine_request *request,
-    const struct cob_observer *observer, struct frontend *frontend)
-{
+    struct context_tree *tree = cob_engine_contexts_find(contexts, "context");
     g_autoptr(GBytes) bytes = NULL;
-    struct internal_step step = cob_engine_step_begin(observer, "[internal] load .dockerignore");
-    struct cob_error *err = read_ignore(request, &bytes);
 
+    if (contexts->is_ignore_read)
+        return NULL;
+    struct internal_step step = cob_engine_step_begin(observer, "[internal] load .dockerignore");
+    struct cob_error *err = cob_engine_contexts_ignore(contexts, &bytes);
     cob_engine_step_status(&step, "transferring context:", bytes ? g_bytes_get_size(bytes) : 0);
     if (!err && bytes) {
         g_autoptr(cob_srcfile) file = cob_srcfile_new(".dockerignore", bytes);
 
-        err = cob_ignore_parse(file, &frontend->ignore);
+        err = cob_ignore_parse(file, &tree->ignore);
     }
+    contexts->is_ignore_read = !err;
     return cob_engine_step_end(&step, err);
 }
 
@@ -121,6 +78,8 @@ struct lookup {
     const struct cob_engine_request *request;
     const struct cob_observer *observer;
     struct cob_cancel *cancel;
+    struct contexts *contexts;
+    GHashTable *agents;
     enum purpose purpose;
     const struct frontend *frontend;
     struct cob_dockerfile_outline *outline;
@@ -141,17 +100,20 @@ static struct cob_error *resolve(const struct lookup *lookup, const char *ref, c
 static void look_up(void *data, void *unused)
 {
     struct lookup *lookup = data;
+    const struct cob_dockerfile_image *image = lookup->image;
     const bool is_multi_platform = lookup->frontend->targets->len > 1;
-    g_autofree char *title = g_strdup_printf("[%s%sinternal] load metadata for %s",
-        is_multi_platform ? lookup->image->platform : "", is_multi_platform ? " " : "",
-        lookup->image->ref);
+    g_autofree char *title = image->context ? g_strdup_printf("[context %s] load metadata for %s",
+                                                  image->context, image->ref)
+                                            : g_strdup_printf("[%s%sinternal] load metadata for %s",
+                                                  is_multi_platform ? image->platform : "",
+                                                  is_multi_platform ? " " : "", image->ref);
     g_autofree char *digest = NULL;
     g_autoptr(GBytes) config = NULL;
     struct internal_step step = cob_engine_step_begin(lookup->observer, title);
 
     (void)unused;
-    lookup->err = cob_engine_step_end(
-        &step, resolve(lookup, lookup->image->ref, lookup->image->platform, &digest, &config));
+    lookup->err =
+        cob_engine_step_end(&step, resolve(lookup, image->ref, image->platform, &digest, &config));
 }
 
 /* Keep an error for who asks for the image again, if the purpose goes on without it. err: taken. */
@@ -344,6 +306,8 @@ static struct cob_error *use(
 static struct cob_error *prepare(
     struct lookup *lookup, struct cob_dockerfile_request *wish, struct frontend *frontend)
 {
+    const struct frontend_call call = {lookup->engine, lookup->request, lookup->observer,
+        lookup->cancel, lookup->contexts, lookup->agents};
     g_autoptr(GPtrArray) lists =
         g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))g_ptr_array_unref);
     g_autoptr(GPtrArray) images = NULL;
@@ -356,27 +320,12 @@ static struct cob_error *prepare(
     }
     if (lookup->purpose == PURPOSE_TARGETS)
         return NULL;
+    COB_TRY(cob_engine_epoch(&call, frontend->dockerfile, wish, &frontend->epoch));
     COB_TRY(list_images(wish, frontend, lists, &images));
     COB_TRY(look_up_all(lookup, images));
-    COB_TRY(load_ignore(lookup->request, lookup->observer, frontend));
-    wish->ignore = frontend->ignore;
+    COB_TRY(load_ignore(lookup->contexts, lookup->observer));
+    wish->ignore = cob_engine_contexts_find(lookup->contexts, "context")->ignore;
     return NULL;
-}
-
-/* Within what a date can be: years 1 to 9999. */
-#define MIN_EPOCH_S INT64_C(-62135596800)
-#define MAX_EPOCH_S INT64_C(253402300799)
-
-static struct cob_error *read_epoch(GHashTable *args, struct frontend *frontend)
-{
-    const char *text = g_hash_table_lookup(args, "SOURCE_DATE_EPOCH");
-
-    frontend->has_epoch = text && *text;
-    if (!frontend->has_epoch ||
-        g_ascii_string_to_signed(text, 10, MIN_EPOCH_S, MAX_EPOCH_S, &frontend->epoch_s, NULL))
-        return NULL;
-    return cob_fail(
-        COB_INVALID, "invalid SOURCE_DATE_EPOCH: %s: it should be seconds since 1970", text);
 }
 
 static struct cob_error *convert(struct lookup *lookup, const char *host, struct frontend *frontend)
@@ -388,6 +337,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .target = request->target,
         .build_args = args,
         .labels = labels,
+        .contexts = lookup->contexts->named,
         .target_platform = target_at(frontend, 0)->platform,
         .build_platform = host,
         .is_no_cache = request->is_no_cache,
@@ -404,7 +354,6 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .is_check = lookup->purpose == PURPOSE_LINT,
     };
 
-    COB_TRY(read_epoch(args, frontend));
     COB_TRY(prepare(lookup, &wish, frontend));
     return use(lookup, &wish, frontend);
 }
@@ -438,7 +387,7 @@ static struct cob_error *run(
     struct cob_error *err;
 
     COB_TRY(read_platforms(lookup->request, frontend));
-    COB_TRY(load_dockerfile(lookup->request, lookup->observer, frontend));
+    COB_TRY(load_dockerfile(lookup->contexts, lookup->observer, frontend));
     lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
     err = convert(lookup, host, frontend);
     g_hash_table_unref(lookup->failed);
@@ -462,6 +411,8 @@ static struct cob_error *start(const struct frontend_call *call, enum purpose pu
         .request = call->request,
         .observer = call->observer,
         .cancel = call->cancel,
+        .contexts = call->contexts,
+        .agents = call->agents,
         .purpose = purpose,
         .frontend = &frontend,
         .outline = ret_outline};
@@ -476,13 +427,10 @@ static struct cob_error *start(const struct frontend_call *call, enum purpose pu
     return NULL;
 }
 
-struct cob_error *cob_engine_frontend(struct cob_engine *engine,
-    const struct cob_engine_request *request, const struct cob_observer *observer,
-    struct cob_cancel *cancel, struct frontend *ret_frontend)
+struct cob_error *cob_engine_frontend(
+    const struct frontend_call *call, struct frontend *ret_frontend)
 {
-    const struct frontend_call call = {engine, request, observer, cancel};
-
-    return start(&call, PURPOSE_BUILD, ret_frontend, NULL, NULL);
+    return start(call, PURPOSE_BUILD, ret_frontend, NULL, NULL);
 }
 
 struct cob_error *cob_engine_frontend_ask(const struct frontend_call *call,

@@ -339,13 +339,18 @@ struct cob_error *cob_engine_ask(struct cob_engine *engine,
     const struct cob_observer *observer, struct cob_cancel *cancel,
     struct cob_engine_answer *ret_answer)
 {
-    const struct frontend_call call = {engine, request, observer, cancel};
+    struct contexts contexts = {0};
+    const struct frontend_call call = {engine, request, observer, cancel, &contexts, NULL};
     struct cob_dockerfile_outline outline = {0};
     struct cob_engine_answer answer = {0};
     struct frontend frontend;
+    struct cob_error *err = cob_engine_contexts_open(&call, &contexts);
 
-    COB_TRY(cob_wrap(cob_engine_frontend_ask(&call, method, &frontend, &outline, &answer.error),
-        "failed to solve"));
+    if (!err)
+        err = cob_wrap(cob_engine_frontend_ask(&call, method, &frontend, &outline, &answer.error),
+            "failed to solve");
+    cob_engine_contexts_close(&contexts);
+    COB_TRY(err);
     switch (method) {
     case COB_ENGINE_LINT:
         answer.n_warnings = frontend.warnings->len;

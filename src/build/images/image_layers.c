@@ -115,7 +115,10 @@ static struct cob_error *arrive(struct arrival *arrival)
     arrival->started_us = g_get_real_time();
     tell(arrival, 0, 0);
     COB_TRY(begin(arrival));
-    struct cob_error *err = cob_registry_get_blob(pull->registry, &blob, &sink, pull->stop);
+    struct cob_error *err =
+        pull->image->layout_fd
+            ? cob_image_layout_send(pull->image->layout_fd, arrival->descriptor, on_bytes, arrival)
+            : cob_registry_get_blob(pull->registry, &blob, &sink, pull->stop);
     if (err && cob_error_code(err) == COB_NOT_FOUND && is_foreign(arrival->descriptor))
         return cob_wrap(err, "it is a foreign layer, and its urls are not asked");
     COB_TRY(err);

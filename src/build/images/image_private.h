@@ -3,6 +3,7 @@
  * What the files of images share.
  *
  *     images.c        what a name means: from the store, else from a registry; remembered
+ *     image_layout.c  the documents and layers of an image in a directory
  *     image_layers.c  layers fetched and unpacked side by side, committed from the lowest up
  */
 #pragma once
@@ -23,8 +24,22 @@ struct known_image {
     GBytes *manifest_bytes;            /* with manifest */
     char *manifest_digest;             /* NULL: built here */
     char *snapshot;                    /* id of the top snapshot; NULL: not here, or no layers */
+    int layout_fd;                     /* of an image in a directory, borrowed; 0: it is in none */
 };
 void cob_image_known_free(struct known_image *image);
+
+/* Fill in what a layout has under a digest.
+ * image: has its platform. */
+COB_RESULT struct cob_error *cob_image_layout_know(
+    int dir_fd, const char *digest, struct known_image *image);
+
+/* Hand out the bytes of a blob, whose digest is checked at the end. */
+COB_RESULT struct cob_error *cob_image_layout_send(int dir_fd,
+    const struct cob_oci_descriptor *descriptor,
+    struct cob_error *(*write)(void *arg, const void *data, size_t len), void *arg);
+
+/* Do the layers of the manifest and the config fit together? */
+COB_RESULT struct cob_error *cob_image_check_layers(const struct known_image *image);
 
 /* Bring all layers of an image here.
  * ret_snapshot: the caller's; NULL for an image without layers. */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "build/images/images.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "build/images/image_private.h"
 #include "util/limits.h"
@@ -14,7 +16,8 @@ struct cob_image_source {
     GHashTable
         *known; /* "<name> <platform>" -> struct known_image, its key owned. An image that was
                         * found by its tag is there with its digest behind it, too */
-    GPtrArray *images; /* struct known_image, owned */
+    GPtrArray *images;   /* struct known_image, owned */
+    GHashTable *layouts; /* name of a store -> descriptor, owned */
 };
 
 void cob_image_known_free(struct known_image *image)
@@ -36,6 +39,11 @@ void cob_image_known_free(struct known_image *image)
 }
 COB_AUTOPTR(known_image, cob_image_known_free)
 
+static void close_layout(void *fd)
+{
+    close(GPOINTER_TO_INT(fd));
+}
+
 struct cob_image_source *cob_image_source_new(
     struct cob_store *store, struct cob_registry *registry)
 {
@@ -46,6 +54,7 @@ struct cob_image_source *cob_image_source_new(
         .registry = registry,
         .known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
         .images = g_ptr_array_new_with_free_func((GDestroyNotify)cob_image_known_free),
+        .layouts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_layout),
     };
     return source;
 }
@@ -56,6 +65,7 @@ void cob_image_source_free(struct cob_image_source *source)
         return;
     g_hash_table_unref(source->known);
     g_ptr_array_unref(source->images);
+    g_hash_table_unref(source->layouts);
     g_mutex_clear(&source->lock);
     g_free(source);
 }
@@ -92,7 +102,7 @@ static struct cob_error *find_here(struct cob_image_source *source, const struct
 
 /* --- from a registry --- */
 
-static struct cob_error *check_layers(const struct known_image *image)
+struct cob_error *cob_image_check_layers(const struct known_image *image)
 {
     const GPtrArray *layers = image->manifest->layers;
 
@@ -126,7 +136,7 @@ static struct cob_error *take_documents(
         answer->manifest->bytes, answer->manifest->media_type, &image->manifest));
     COB_TRY(cob_wrap(cob_oci_config_parse(image->config_bytes, &image->config), "config"));
     image->config_digest = g_strdup(image->manifest->config->digest);
-    return check_layers(image);
+    return cob_image_check_layers(image);
 }
 
 static struct cob_error *find_there(struct cob_image_source *source, const struct cob_ref *ref,
@@ -142,6 +152,48 @@ static struct cob_error *find_there(struct cob_image_source *source, const struc
     image->platform = g_strdup(platform_text);
     COB_TRY(cob_registry_resolve(source->registry, image->ref, platform, cancel, &answer));
     COB_TRY(cob_wrap(take_documents(image, answer), "%s", image->name));
+    *ret_image = g_steal_pointer(&image);
+    return NULL;
+}
+
+/* --- from a directory --- */
+
+#define LAYOUT "oci-layout://"
+
+void cob_image_source_add_layout(struct cob_image_source *source, const char *store, int dir_fd)
+{
+    int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 3);
+
+    if (fd < 0)
+        return; /* then it is not found */
+    g_mutex_lock(&source->lock);
+    g_hash_table_replace(source->layouts, g_strdup(store), GINT_TO_POINTER(fd));
+    g_mutex_unlock(&source->lock);
+}
+
+static int layout_of(struct cob_image_source *source, const char *store)
+{
+    g_mutex_lock(&source->lock);
+    int fd = GPOINTER_TO_INT(g_hash_table_lookup(source->layouts, store));
+    g_mutex_unlock(&source->lock);
+    return fd;
+}
+
+/* name: without "oci-layout://". */
+static struct cob_error *find_in_layout(struct cob_image_source *source, const char *name,
+    const struct cob_ref *ref, const char *platform, struct known_image **ret_image)
+{
+    g_autofree char *store = g_strndup(name, strcspn(name, "@"));
+    g_autoptr(known_image) image = g_new0(struct known_image, 1);
+    int dir_fd = layout_of(source, store);
+
+    if (dir_fd <= 0 || !ref->digest)
+        return cob_fail(COB_NOT_FOUND, "%s%s: there is no such image layout", LAYOUT, name);
+    image->ref = cob_ref_with(ref, ref->tag, ref->digest);
+    image->name = g_strconcat(LAYOUT, name, NULL);
+    image->platform = g_strdup(platform);
+    image->layout_fd = dir_fd;
+    COB_TRY(cob_wrap(cob_image_layout_know(dir_fd, ref->digest, image), "%s", image->name));
     *ret_image = g_steal_pointer(&image);
     return NULL;
 }
@@ -185,21 +237,21 @@ static const struct known_image *remembered(struct cob_image_source *source, con
     return image;
 }
 
-/* image: taken.  Returns the one that is kept: the first of its name. */
-static const struct known_image *remember(
-    struct cob_image_source *source, const struct cob_ref *ref, struct known_image *image)
+/* Remember it by its key, and one of a registry by its digest, too: the first of its name is kept.
+ * key, image: taken.  Returns the one that is kept. */
+static const struct known_image *remember(struct cob_image_source *source, char *key,
+    const struct cob_ref *ref, struct known_image *image)
 {
-    g_autofree char *key = key_of(ref, image->platform);
-    g_autofree char *pinned = pinned_key_of(ref, image);
-
     g_mutex_lock(&source->lock);
     struct known_image *first = g_hash_table_lookup(source->known, key);
     if (!first) {
         g_ptr_array_add(source->images, image);
+        if (!image->layout_fd)
+            g_hash_table_insert(source->known, pinned_key_of(ref, image), image);
         g_hash_table_insert(source->known, g_steal_pointer(&key), image);
-        g_hash_table_insert(source->known, g_steal_pointer(&pinned), image);
     }
     g_mutex_unlock(&source->lock);
+    g_free(key);
     if (!first)
         return image;
     cob_image_known_free(image);
@@ -210,19 +262,24 @@ static struct cob_error *know(struct cob_image_source *source, const char *name,
     const char *platform, enum cob_image_policy policy, struct cob_cancel *cancel,
     const struct known_image **ret_image)
 {
+    bool is_layout = g_str_has_prefix(name, LAYOUT);
+    const char *plain = is_layout ? name + strlen(LAYOUT) : name;
     g_autoptr(cob_ref) ref = NULL;
     struct known_image *image = NULL;
 
-    COB_TRY(cob_ref_parse(name, &ref));
-    g_autofree char *key = key_of(ref, platform);
+    COB_TRY(cob_ref_parse(plain, &ref));
+    g_autofree char *key =
+        is_layout ? g_strconcat(name, " ", platform, NULL) : key_of(ref, platform);
     *ret_image = remembered(source, key);
     if (*ret_image)
         return NULL;
-    if (policy == COB_IMAGE_LOCAL_FIRST)
+    if (is_layout)
+        COB_TRY(find_in_layout(source, plain, ref, platform, &image));
+    else if (policy == COB_IMAGE_LOCAL_FIRST)
         COB_TRY(find_here(source, ref, platform, &image));
     if (!image)
         COB_TRY(find_there(source, ref, platform, cancel, &image));
-    *ret_image = remember(source, ref, image);
+    *ret_image = remember(source, g_steal_pointer(&key), ref, image);
     return NULL;
 }
 
@@ -281,7 +338,8 @@ static struct cob_error *fetch(struct cob_image_source *source, const struct kno
         COB_TRY(cob_wrap(cob_image_fetch_layers(
                              source->store, source->registry, image, watcher, cancel, &snapshot),
             "%s", image->name));
-        COB_TRY(put_image(source, image, snapshot));
+        if (!image->layout_fd) /* which has no name to keep */
+            COB_TRY(put_image(source, image, snapshot));
     }
     *ret_snapshot = g_steal_pointer(&snapshot);
     return NULL;

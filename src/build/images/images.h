@@ -26,6 +26,19 @@ struct cob_image_source *cob_image_source_new(
 void cob_image_source_free(struct cob_image_source *source);
 COB_AUTOPTR(cob_image_source, cob_image_source_free)
 
+/*
+ * An image may also lie in a directory, an OCI image layout. Its name is then
+ * "oci-layout://STORE@sha256:...": a store is a directory under a name that the caller gives it.
+ *
+ * dir_fd: duplicated.
+ */
+void cob_image_source_add_layout(struct cob_image_source *source, const char *store, int dir_fd);
+
+/* The digest that a tag has in a layout; the only image in it may be asked for by any.
+ * ret_digest: the caller's.
+ * errors:     COB_NOT_FOUND, with the tags that there are; COB_INVALID for what is no layout. */
+COB_RESULT struct cob_error *cob_image_layout_find(int dir_fd, const char *tag, char **ret_digest);
+
 enum cob_image_policy {
     COB_IMAGE_LOCAL_FIRST,
     COB_IMAGE_PULL, /* ask the registry although a tag of that name is here */
@@ -35,7 +48,7 @@ enum cob_image_policy {
  * Find out what a name means now. The answer is remembered: cob_image_fetch() of the same name and
  * platform gets just that image.
  *
- * name:        "docker.io/library/golang:1.21".
+ * name:        "docker.io/library/golang:1.21", "oci-layout://STORE@sha256:...".
  * ret_digest:  of its own manifest, also when an index led there, so that keys are the same once it
  *              is found in the store; for one built here, of its config. The caller's.
  * ret_config:  the image config; the caller unrefs it.

@@ -122,13 +122,29 @@ static bool may_change(const Pb__SourceOp *source)
            g_strcmp0(cob_llb_source_attr(source, "git.fetchbycommit"), "true") != 0;
 }
 
+/* Where an image in a directory lies does not matter. */
+static char *digest_of_layout(const struct cob_llb_vertex *vertex)
+{
+    const char *at = strchr(vertex->op->source->identifier, '@');
+    g_autofree char *identifier = g_strconcat("oci-layout://", at, NULL);
+    Pb__SourceOp source = *vertex->op->source;
+    Pb__Op op = *vertex->op;
+
+    source.identifier = identifier;
+    source.n_attrs = 0;
+    op.source = &source;
+    return digest_of_op(&op);
+}
+
 struct cob_error *cob_ops_key_source(
     const struct cob_llb_vertex *vertex, struct cob_solver_key *ret_key)
 {
     const char *identifier = vertex->op->source->identifier;
 
     *ret_key = (struct cob_solver_key){0};
-    if (!g_str_has_prefix(identifier, "local://") && !may_change(vertex->op->source))
+    if (g_str_has_prefix(identifier, "oci-layout://"))
+        ret_key->digest = digest_of_layout(vertex);
+    else if (!g_str_has_prefix(identifier, "local://") && !may_change(vertex->op->source))
         ret_key->digest = digest_of_op(vertex->op);
     return NULL;
 }

@@ -36,7 +36,7 @@ static struct cob_error *load_cache(struct cob_ops *ops, const char *root, GByte
 
 static struct cob_error *save_cache(struct cob_ops *ops, const struct open_context *open)
 {
-    g_autoptr(GBytes) cache = cob_context_cache(open->context);
+    g_autoptr(GBytes) cache = open->root ? cob_context_cache(open->context) : NULL;
 
     if (!cache)
         return NULL;
@@ -96,28 +96,37 @@ static void tell_size(const struct op_run *run, const struct cob_context *contex
     observer->status(observer->arg, &event);
 }
 
+static struct cob_error *open_tree(const struct op_run *run, const Pb__SourceOp *source,
+    const struct cob_ops_local *local, const char *root, struct cob_context **ret_context)
+{
+    struct cob_context_request request = {
+        .dir_fd = local->dir_fd, .ignore = local->ignore, .is_image = local->keeps_owners};
+    g_autoptr(GPtrArray) paths = NULL;
+    g_autoptr(GBytes) cache = NULL;
+
+    COB_TRY(parse_paths(cob_llb_source_attr(source, "local.followpaths"), &paths));
+    if (!local->is_transient)
+        COB_TRY(load_cache(run->ops, root, &cache));
+    request.paths = paths ? (const char *const *)paths->pdata : NULL;
+    request.cache = cache;
+    return cob_context_open(&request, run->cancel, ret_context);
+}
+
 static struct cob_error *run_local(
     const struct op_run *run, const Pb__SourceOp *source, struct cob_solver_result **ret_result)
 {
     const struct cob_ops_client *client = run->ops->config.client;
     const char *name = source->identifier + strlen("local://");
-    struct cob_context_request request = {.dir_fd = -1};
-    cob_autoclose int dir_fd = -1;
+    struct cob_ops_local local = {.dir_fd = -1};
     g_autofree char *root = NULL;
-    g_autoptr(GPtrArray) paths = NULL;
-    g_autoptr(GBytes) cache = NULL;
     struct cob_context *context = NULL;
 
-    COB_TRY(client->open_local(client->arg, name, &dir_fd, &request.ignore));
+    COB_TRY(client->open_local(client->arg, name, &local));
+    cob_autoclose int dir_fd = local.dir_fd;
     COB_TRY(root_name(dir_fd, &root));
-    COB_TRY(parse_paths(cob_llb_source_attr(source, "local.followpaths"), &paths));
-    COB_TRY(load_cache(run->ops, root, &cache));
-    request.dir_fd = dir_fd;
-    request.paths = paths ? (const char *const *)paths->pdata : NULL;
-    request.cache = cache;
-    COB_TRY(cob_context_open(&request, run->cancel, &context));
+    COB_TRY(open_tree(run, source, &local, root, &context));
     tell_size(run, context);
-    cob_ops_keep_context(run->ops, g_steal_pointer(&root), context);
+    cob_ops_keep_context(run->ops, local.is_transient ? NULL : g_steal_pointer(&root), context);
     *ret_result = cob_ops_result_of_context(context);
     return NULL;
 }
@@ -127,12 +136,14 @@ static struct cob_error *run_local(
 static struct cob_error *run_image(
     const struct op_run *run, const Pb__SourceOp *source, struct cob_solver_result **ret_result)
 {
-    const char *name = source->identifier + strlen("docker-image://");
+    const char *name = source->identifier; /* of a layout all of it */
     g_autofree char *text = cob_ops_platform(run->vertex->op);
     g_autoptr(cob_snapshot) snapshot = NULL;
     const struct cob_image_watcher watcher = {
         .observer = run->ops->config.observer, .vertex = run->vertex->digest};
 
+    if (g_str_has_prefix(name, "docker-image://"))
+        name += strlen("docker-image://");
     COB_TRY(cob_image_fetch(run->ops->config.images, name, text, &watcher, run->cancel, &snapshot));
     *ret_result = snapshot ? cob_ops_result_of(snapshot) : NULL;
     return NULL;
@@ -271,7 +282,8 @@ struct cob_error *cob_ops_run_source(
 {
     const Pb__SourceOp *source = run->vertex->op->source;
 
-    if (g_str_has_prefix(source->identifier, "docker-image://"))
+    if (g_str_has_prefix(source->identifier, "docker-image://") ||
+        g_str_has_prefix(source->identifier, "oci-layout://"))
         return run_image(run, source, ret_result);
     if (g_str_has_prefix(source->identifier, "local://"))
         return run_local(run, source, ret_result);

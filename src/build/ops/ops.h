@@ -4,6 +4,7 @@
  * table; what they give are snapshots, or, for a build context, the tree that it is.
  *
  *     docker-image://   a pulled or built image's top snapshot     keyed by its digest
+ *     oci-layout://     likewise, from a directory                 likewise
  *     local://          the user's directory, walked, not copied   no key: read in every build
  *     https://, git://  a snapshot of the file or the checkout     no key, unless it is pinned
  *     exec              a draft over the root, mounted, run in a sandbox, committed
@@ -23,15 +24,21 @@
 #include "disk/cachemount/cachemount.h"
 #include "disk/snapshot/snapshot.h"
 
+/* A tree of the client's. */
+struct cob_ops_local {
+    int dir_fd;                      /* a new descriptor, the caller's */
+    const struct cob_ignore *ignore; /* borrowed; NULL for none */
+    bool keeps_owners;               /* else all belongs to root */
+    bool is_transient;               /* it will never be seen again: nothing of it is noted */
+};
+
 /* What ops ask of the one who builds: files and secrets of the client. Each function may be called
  * from any thread. */
 struct cob_ops_client {
     void *arg;
 
-    /* A local source: "context", "dockerfile".
-     * ret_dir_fd: a new descriptor. ret_ignore: borrowed; NULL for none. */
-    struct cob_error *(*open_local)(
-        void *arg, const char *name, int *ret_dir_fd, const struct cob_ignore **ret_ignore);
+    /* A local source: "context", or of another name. */
+    struct cob_error *(*open_local)(void *arg, const char *name, struct cob_ops_local *ret_local);
 
     /* ret_secret: the caller's; NULL when there is no such secret. */
     struct cob_error *(*get_secret)(void *arg, const char *id, GBytes **ret_secret);

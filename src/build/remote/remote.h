@@ -78,6 +78,23 @@ COB_RESULT struct cob_error *cob_remote_file_fetch(struct cob_remote_source *sou
     const struct cob_remote_file *file, const struct cob_remote_client *client,
     struct cob_cancel *cancel, struct cob_snapshot **ret_snapshot);
 
+/* A build context by URL. */
+struct cob_remote_context {
+    struct cob_snapshot *snapshot; /* the caller's reference */
+    bool is_archive;               /* it was unpacked; else it is one file */
+    int64_t mtime_s;               /* the server's Last-Modified; 0: it says none */
+};
+
+/*
+ * The same for a build context: an archive, plain or compressed, is unpacked; any other file is
+ * itself, under file->filename.
+ *
+ * errors:  also those of disk/layer for a bad archive.
+ */
+COB_RESULT struct cob_error *cob_remote_context_fetch(struct cob_remote_source *source,
+    const struct cob_remote_file *file, const struct cob_remote_client *client,
+    struct cob_cancel *cancel, struct cob_remote_context *ret_context);
+
 /* A part of a git repository. All borrowed. */
 struct cob_remote_git {
     const struct cob_gitref *place; /* all of it counts but keep_git_dir and submodules */

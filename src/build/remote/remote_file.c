@@ -299,7 +299,7 @@ static struct cob_error *write_file(struct cob_remote_source *source,
     return NULL;
 }
 
-static struct cob_error *make_snapshot(struct cob_remote_source *source,
+struct cob_error *remote_file_snapshot(struct cob_remote_source *source,
     const struct cob_remote_file *file, const struct cob_remote_blob *blob,
     struct cob_snapshot **ret_snapshot)
 {
@@ -325,7 +325,7 @@ struct cob_error *cob_remote_file_fetch(struct cob_remote_source *source,
     struct cob_remote_blob blob = {0};
 
     COB_TRY(cob_remote_download(source, file, client, cancel, &blob));
-    struct cob_error *err = make_snapshot(source, file, &blob, ret_snapshot);
+    struct cob_error *err = remote_file_snapshot(source, file, &blob, ret_snapshot);
     cob_remote_blob_done(&blob);
     return err;
 }

@@ -4,6 +4,7 @@
  *
  *     remote.c           the source, the table of snapshots, locks, secrets
  *     remote_file.c      files by URL
+ *     remote_archive.c   archives by URL, unpacked
  *     remote_git.c       git: from a reference to a snapshot
  *     remote_checkout.c  a commit's files, its submodules, a subdirectory of it
  */
@@ -36,6 +37,13 @@ COB_RESULT struct cob_error *remote_lock(struct cob_remote_source *source, const
  * there is none, or no name. */
 COB_RESULT struct cob_error *remote_secret(const struct cob_remote_client *client, const char *name,
     const char *separator, const char *host, char **ret_text);
+
+/* --- remote_file.c --- */
+
+/* What was downloaded, as a snapshot of one file. */
+COB_RESULT struct cob_error *remote_file_snapshot(struct cob_remote_source *source,
+    const struct cob_remote_file *file, const struct cob_remote_blob *blob,
+    struct cob_snapshot **ret_snapshot);
 
 /* --- remote_checkout.c --- */
 

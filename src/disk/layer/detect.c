@@ -2,7 +2,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "disk/layer/decompress.h"
+#include "disk/layer/layer.h"
 #include "disk/layer/sealed_readers.h"
+
+bool cob_layer_begins_archive(const void *data, size_t len)
+{
+    return codec_detect(data, len) || (len >= TAR_BLOCK && tar_block_is_header(data));
+}
 
 /* The first block of what is in the file. */
 struct peek {

@@ -113,6 +113,12 @@ COB_RESULT struct cob_error *cob_layer_adopt_parents(
  * spec: BuildKit solver/llbsolver/file/unpack.go, isArchivePath. */
 COB_RESULT struct cob_error *cob_layer_is_archive(int fd, bool *ret_is_archive);
 
+/* Do these first bytes, COB_LAYER_HEAD_BYTES of them if there are as many, say of themselves that
+ * an archive follows, be it a broken one?
+ * spec: buildx build/utils.go, isArchive; and zstd. */
+#define COB_LAYER_HEAD_BYTES 1024
+bool cob_layer_begins_archive(const void *data, size_t len);
+
 /* --- directory -> tar --- */
 
 struct cob_layer_pack_request {

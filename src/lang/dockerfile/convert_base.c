@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_convert.h"
 #include "util/text.h"
 
@@ -95,19 +96,36 @@ static bool has_layers(const struct cob_oci_config *config)
     return false;
 }
 
-static struct cob_error *add_image(struct dockerfile_convert *convert,
-    struct dockerfile_build *build, const char *ref_text, const char *digest)
+/* The reference of an image with its digest. The caller frees it. */
+static struct cob_error *pin(const char *ref_text, const char *digest, char **ret_full)
 {
-    struct cob_llb_platform platform = dockerfile_llb_platform(build->platform);
     g_autoptr(cob_ref) ref = NULL;
-    g_autofree char *full = NULL;
 
     COB_TRY(cob_ref_parse(ref_text, &ref));
     if (digest && !ref->digest) {
         g_autoptr(cob_ref) pinned = cob_ref_with(ref, ref->tag, digest);
-        full = cob_ref_text(pinned);
+
+        *ret_full = cob_ref_text(pinned);
     } else {
-        full = cob_ref_text(ref);
+        *ret_full = cob_ref_text(ref);
+    }
+    return NULL;
+}
+
+static struct cob_error *add_image(struct dockerfile_convert *convert,
+    struct dockerfile_build *build, const char *ref, const char *digest)
+{
+    struct cob_llb_platform platform = dockerfile_llb_platform(build->platform);
+    const struct dockerfile_context *context = build->node->context;
+    g_autofree char *full = NULL;
+
+    if (context && context->kind == DOCKERFILE_CONTEXT_LAYOUT)
+        full = g_strdup(ref);
+    else
+        COB_TRY(pin(ref, digest, &full));
+    if (context) {
+        build->root = dockerfile_context_add_image(convert, build, full);
+        return NULL;
     }
     g_autofree char *identifier = g_strconcat("docker-image://", full, NULL);
     g_autofree char *name = dockerfile_from_name(convert, build, full);
@@ -140,7 +158,8 @@ struct cob_error *dockerfile_learn_triggers(
         const struct dockerfile_base *base;
         g_autofree char *ref = NULL;
 
-        if (!node->is_reachable || !node->stage || node->base || node->is_scratch ||
+        if (!node->is_reachable || !node->stage || node->is_replaced ||
+            !dockerfile_node_is_image(node) ||
             g_hash_table_contains(triggers, GSIZE_TO_POINTER(node->index)))
             continue;
         COB_TRY(dockerfile_node_image(convert->plan, node, &ref, &platform));
@@ -171,7 +190,9 @@ static struct cob_error *start_image(
 
 static void start_scratch(struct dockerfile_convert *convert, struct dockerfile_build *build)
 {
-    const struct cob_platform *platform = convert->plan->target_platform;
+    const struct cob_platform *said = build->node->platform;
+    const struct cob_platform *platform =
+        said && build->node->context ? said : convert->plan->target_platform;
 
     build->root = COB_LLB_SCRATCH;
     build->platform = platform;
@@ -185,7 +206,7 @@ static void start_stage(struct dockerfile_convert *convert, struct dockerfile_bu
 {
     const struct dockerfile_build *base = &convert->builds[build->node->base->index];
 
-    build->root = base->root;
+    build->root = dockerfile_context_base(convert, base);
     build->platform = base->platform;
     build->config = cob_oci_config_copy(base->config);
     build->is_base_unknown = base->is_base_unknown;
@@ -220,10 +241,12 @@ struct cob_error *dockerfile_build_start(
     COB_TRY(dockerfile_spend(convert, build->vars->n_bytes));
     if (base)
         start_stage(convert, build);
-    else if (build->node->is_scratch)
+    else if (!dockerfile_node_is_image(build->node))
         start_scratch(convert, build);
     else
         COB_TRY(start_image(convert, build));
+    if (build->node->context && !dockerfile_node_is_image(build->node))
+        COB_TRY(dockerfile_context_start(convert, build));
     if (!build->config->platform)
         build->config->platform = cob_platform_new(build->platform->os, build->platform->arch,
             build->platform->variant, build->platform->os_version);

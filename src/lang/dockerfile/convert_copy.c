@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_remote.h"
 #include "util/limits.h"
 
@@ -220,8 +221,11 @@ static void add_path(struct copy_job *copy, struct cob_llb_ref from, const char 
     else
         action.source = keep(copy, dockerfile_clean_path(source));
     g_array_append_val(copy->actions, action);
-    if (copy->job->step->sources->len == 0)
+    const GPtrArray *nodes = copy->job->step->sources;
+    if (nodes->len == 0)
         dockerfile_use_context(copy->job->convert, source);
+    else
+        dockerfile_context_use(copy->job->convert, g_ptr_array_index(nodes, 0), source);
 }
 
 /* From another server: one file, unpacked only when that is said, or a checkout. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_convert.h"
 
 /* One mount on its way: what is written, and what it becomes. */
@@ -124,6 +125,18 @@ static void fill_secret(struct mount_job *mount, GPtrArray *masked)
         g_ptr_array_add(masked, g_strdup(from->env));
 }
 
+/* Of a cache, it is what lies below. */
+static struct cob_llb_ref mount_node(const struct mount_job *mount)
+{
+    struct dockerfile_convert *convert = mount->job->convert;
+    const char *path = mount->mount->source;
+
+    if (mount->mount->type == DOCKERFILE_MOUNT_CACHE)
+        return dockerfile_context_base(convert, &convert->builds[mount->from->index]);
+    dockerfile_context_use(convert, mount->from, path ? path : "/");
+    return dockerfile_root_of(convert, mount->from);
+}
+
 /* n_agents: how many come before it.
  * spec: BuildKit dockerfile2llb/convert_ssh.go; client/llb/exec.go, Marshal. */
 static struct cob_error *fill_ssh(struct mount_job *mount, unsigned n_agents)
@@ -159,7 +172,7 @@ static struct cob_error *find_root(struct mount_job *mount)
             "command",
             from->from, from->target ? from->target : "");
     if (mount->from)
-        mount->out->source = dockerfile_root_of(convert, mount->from);
+        mount->out->source = mount_node(mount);
     else if (from->type == DOCKERFILE_MOUNT_BIND) {
         mount->out->source = convert->context;
         dockerfile_use_context(convert, from->source ? from->source : "/");

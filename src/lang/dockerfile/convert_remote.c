@@ -78,7 +78,7 @@ static struct cob_error *add_http(struct cob_llb_builder *builder,
     const struct dockerfile_remote_wish *wish, const struct cob_llb_about *about,
     struct cob_llb_ref *ret_from, char **ret_path)
 {
-    g_autofree char *name = file_name(wish->source);
+    g_autofree char *name = wish->filename ? g_strdup(wish->filename) : file_name(wish->source);
     struct cob_llb_attr attrs[3] = {{"http.filename", name}};
 
     COB_TRY(check_url(wish));

@@ -52,7 +52,7 @@ const char *cob_dockerfile_stage_name(const struct cob_dockerfile *dockerfile, s
 struct cob_image_resolver {
     void *arg;
     /*
-     * ref:         normalized, as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
+     * ref:         as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
      * platform:    "linux/amd64", "linux/arm/v7".
      * ret_digest:  of its manifest or index, "sha256:..."; the caller g_free()s it; NULL: unknown,
      *              the reference stays as it is.
@@ -67,6 +67,9 @@ struct cob_dockerfile_request {
     const char *target;          /* stage name or number; NULL: the last stage */
     GHashTable *build_args;      /* name -> value, both char *; NULL: none */
     GHashTable *labels;          /* name -> value, set on top of those of the Dockerfile */
+    GHashTable *contexts;        /* named ones: "alpine", "alpine::linux/arm64" -> "local:NAME",
+                                    "docker-image://REF", "oci-layout://STORE@DIGEST", a URL;
+                                    both char *; NULL: none */
     const char *target_platform; /* "linux/arm64"; NULL: the build platform */
     const char *build_platform;  /* where steps run; NULL: linux/amd64 or what cob was built for */
     bool is_multi_platform;      /* names begin with the platform: "[linux/arm64 1/3] RUN ..." */
@@ -92,8 +95,9 @@ struct cob_dockerfile_request {
 
 /* A base image that a target needs. */
 struct cob_dockerfile_image {
-    char *ref;              /* normalized */
+    char *ref;              /* normalized; or oci-layout://STORE@DIGEST */
     char *platform;         /* "linux/amd64" */
+    char *context;          /* the key of the named context that it is; NULL: none */
     struct cob_range range; /* the line that names it */
 };
 
@@ -153,6 +157,19 @@ void cob_dockerfile_result_done(struct cob_dockerfile_result *result);
  */
 COB_RESULT struct cob_error *cob_dockerfile_check(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver);
+
+/* What a stage that is named by SOURCE_DATE_EPOCH gets its time from. */
+struct cob_dockerfile_epoch {
+    char *source;   /* as ADD has it, expanded */
+    char *checksum; /* likewise; NULL: none */
+};
+
+/* Find it.  ret: untouched on failure, else the caller's: cob_dockerfile_epoch_done().
+ * errors: COB_INVALID: there is no such stage, or more in it than FROM scratch, ARGs, one ADD. */
+COB_RESULT struct cob_error *cob_dockerfile_epoch(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, const char *name,
+    struct cob_dockerfile_epoch *ret_epoch);
+void cob_dockerfile_epoch_done(struct cob_dockerfile_epoch *epoch);
 
 /* A stage that may be built. */
 struct cob_dockerfile_target {

@@ -22,6 +22,7 @@ struct dockerfile_build {
     const struct dockerfile_node *node;
     bool is_done;
     struct cob_llb_ref root;
+    bool is_tree; /* root is a tree of the client's, that no step can stand on */
     struct cob_oci_config *config;
     const struct cob_platform *platform; /* borrowed */
     struct dockerfile_vars *vars;        /* ENV and ARG, as steps see them */
@@ -38,6 +39,7 @@ struct dockerfile_convert {
     const struct cob_image_resolver *resolver;
     GHashTable *bases;        /* "ref platform" -> struct dockerfile_base, owned */
     GHashTable *context_used; /* char *: absolute paths that steps take from the context */
+    GHashTable *local_used;   /* the same for each named local one: name -> GHashTable, owned */
     struct cob_llb_builder *builder;
     struct cob_llb_ref context;
     struct dockerfile_build *builds; /* one for each node */
@@ -117,6 +119,9 @@ COB_RESULT struct cob_error *dockerfile_convert_mounts(
 
 /* Lay words into a sorted list without doubles, many at a time. words: left empty. */
 void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words);
+
+/* Paths that steps take, as JSON; NULL when one of them takes everything, or there is none. */
+char *dockerfile_follow_paths(GHashTable *used);
 
 /* Note that a step takes this path from the context. */
 void dockerfile_use_context(struct dockerfile_convert *convert, const char *path);

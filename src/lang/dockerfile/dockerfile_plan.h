@@ -34,6 +34,7 @@ struct dockerfile_env dockerfile_vars_env(const struct dockerfile_vars *vars);
 char **dockerfile_vars_list(const struct dockerfile_vars *vars);
 
 struct dockerfile_node;
+struct dockerfile_context; /* dockerfile_contexts.h */
 
 struct dockerfile_need { /* a node that another one needs */
     struct dockerfile_node *node;
@@ -54,7 +55,9 @@ struct dockerfile_node {
     char *base_name;                      /* expanded */
     struct dockerfile_node *base;         /* an earlier stage; NULL: an image, or scratch */
     bool is_scratch;
-    struct cob_platform *platform; /* of --platform; NULL: not said */
+    struct dockerfile_context *context; /* what stands in for it, owned; NULL: nothing does */
+    bool is_replaced;                   /* all of the stage: no step of it counts */
+    struct cob_platform *platform;      /* of --platform; NULL: not said */
     struct cob_range range;
     GPtrArray *triggers; /* struct dockerfile_instruction *, owned: of the base's ONBUILD */
     GPtrArray *steps;    /* struct dockerfile_step *, owned: the triggers, then the stage's own */
@@ -111,6 +114,9 @@ struct dockerfile_node *dockerfile_plan_find(const struct dockerfile_plan *plan,
 
 /* The names of all stages, NULL-terminated, for suggestions. Free the array alone. */
 const char **dockerfile_plan_names(const struct dockerfile_plan *plan);
+
+/* Does a node begin with an image? Else with a stage, a tree, or nothing. */
+bool dockerfile_node_is_image(const struct dockerfile_node *node);
 
 /* The image that a node begins with.
  * ret_ref: normalized. ret_platform: borrowed. */

@@ -24,6 +24,7 @@ void dockerfile_remote_done(struct dockerfile_remote *remote);
 struct dockerfile_remote_wish {
     const char *source;   /* as written, expanded */
     const char *checksum; /* NULL: none */
+    const char *filename; /* of a URL's file; NULL: the last part of its path */
     enum dockerfile_choice keep_git_dir;
 };
 

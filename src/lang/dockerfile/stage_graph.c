@@ -2,18 +2,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_plan.h"
 #include "util/limits.h"
 
 /* A node for an image that a step names. */
-static struct dockerfile_node *add_image(
-    struct dockerfile_plan *plan, const char *name, struct cob_range range)
+static struct cob_error *add_image(struct dockerfile_plan *plan, const char *name,
+    struct cob_range range, struct dockerfile_node **ret_node)
 {
     struct dockerfile_node *node = dockerfile_plan_add(plan, NULL, g_strdup(name), range);
 
     node->name = g_strdup("");
     node->is_scratch = strcmp(name, "scratch") == 0;
-    return node;
+    *ret_node = node;
+    return dockerfile_context_place(plan, node);
 }
 
 static bool is_number(const char *text)
@@ -37,9 +39,7 @@ static struct cob_error *find_source(struct dockerfile_plan *plan, const char *n
         return NULL;
     }
     *ret_node = dockerfile_plan_find(plan, name);
-    if (!*ret_node)
-        *ret_node = add_image(plan, name, range);
-    return NULL;
+    return *ret_node ? NULL : add_image(plan, name, range, ret_node);
 }
 
 static struct cob_error *check_copy_from(const struct dockerfile_plan *plan, const char *from)
@@ -127,7 +127,8 @@ static struct cob_error *add_triggers(struct dockerfile_plan *plan, struct docke
 {
     char **texts =
         plan->triggers ? g_hash_table_lookup(plan->triggers, GSIZE_TO_POINTER(node->index)) : NULL;
-    const GPtrArray *above = node->base ? node->base->stage->instructions : NULL;
+    bool has_above = node->base && !node->base->is_replaced;
+    const GPtrArray *above = has_above ? node->base->stage->instructions : NULL;
 
     for (guint i = 0; above && i < above->len; i++) {
         const struct dockerfile_instruction *instruction = g_ptr_array_index(above, i);
@@ -142,6 +143,8 @@ static struct cob_error *add_triggers(struct dockerfile_plan *plan, struct docke
 
 static struct cob_error *tie_node(struct dockerfile_plan *plan, struct dockerfile_node *node)
 {
+    if (node->is_replaced)
+        return NULL;
     COB_TRY(cob_error_at(add_triggers(plan, node), plan->dockerfile->file, node->range));
     COB_TRY(tie_all(plan, node, node->triggers));
     return tie_all(plan, node, node->stage->instructions);

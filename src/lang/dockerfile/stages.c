@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_plan.h"
 
 static void step_free(void *data)
@@ -17,6 +18,7 @@ static void node_free(void *data)
 
     g_free(node->name);
     g_free(node->base_name);
+    dockerfile_context_free(node->context);
     cob_platform_free(node->platform);
     g_ptr_array_unref(node->steps);
     g_ptr_array_unref(node->triggers);
@@ -285,7 +287,8 @@ static struct cob_error *add_stage(
         g_hash_table_insert(plan->stages, from->stage_name, node);
     for (guint i = 0; i < stage->instructions->len; i++)
         node->n_numbered += dockerfile_is_numbered(g_ptr_array_index(stage->instructions, i));
-    return read_platform(plan, node);
+    COB_TRY(read_platform(plan, node));
+    return dockerfile_context_place(plan, node);
 }
 
 static struct cob_error *find_target(struct dockerfile_plan *plan)

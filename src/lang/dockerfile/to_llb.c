@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_convert.h"
 #include "util/json.h"
 #include "util/limits.h"
@@ -149,7 +150,7 @@ static int compare_text(const void *a, const void *b)
 
 /* What steps take from the context, as JSON; NULL when one of them takes all of it, or none does.
  * spec: BuildKit dockerfile2llb/convert.go, normalizeContextPaths. */
-static char *follow_paths(GHashTable *used)
+char *dockerfile_follow_paths(GHashTable *used)
 {
     guint n;
     g_autofree char **paths = (char **)g_hash_table_get_keys_as_array(used, &n);
@@ -179,7 +180,7 @@ static char *json_of(const char *const *words)
 static void add_context(struct dockerfile_convert *convert)
 {
     const struct cob_dockerfile_request *request = convert->plan->request;
-    g_autofree char *follow = follow_paths(convert->context_used);
+    g_autofree char *follow = dockerfile_follow_paths(convert->context_used);
     g_autofree char *exclude = json_of(request->context_excludes);
     struct cob_llb_attr attrs[5] = {{"local.sharedkeyhint", "context"}};
     struct cob_llb_about about = {.name = "[internal] load build context"};
@@ -235,6 +236,12 @@ static struct cob_error *convert_once(struct dockerfile_convert *convert)
     return convert_nodes(convert);
 }
 
+/* Called in both passes, for the paths that it takes. */
+static struct cob_llb_ref target_root(struct dockerfile_convert *convert)
+{
+    return dockerfile_context_base(convert, &convert->builds[convert->plan->target->index]);
+}
+
 /* Two passes: the context is the first vertex, and what it must bring is known at the end. The
  * first one has said all that there is to warn of. */
 static struct cob_error *convert_twice(
@@ -243,13 +250,14 @@ static struct cob_error *convert_twice(
     struct dockerfile_build *target;
 
     COB_TRY(convert_once(convert));
+    (void)target_root(convert);
     COB_TRY(dockerfile_lint_verdict(convert->plan->lint));
     convert->plan->lint->out = NULL;
     COB_TRY(convert_once(convert));
     target = &convert->builds[convert->plan->target->index];
     finish_config(convert, target->config);
     *ret = (struct cob_dockerfile_result){
-        .definition = cob_llb_builder_finish(convert->builder, target->root),
+        .definition = cob_llb_builder_finish(convert->builder, target_root(convert)),
         .config = cob_oci_config_bytes(target->config),
     };
     return NULL;
@@ -262,6 +270,8 @@ static void convert_init(
         .resolver = resolver,
         .bases = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, dockerfile_base_free),
         .context_used = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+        .local_used = g_hash_table_new_full(
+            g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref),
     };
 }
 
@@ -270,6 +280,7 @@ static void convert_done(struct dockerfile_convert *convert)
     reset(convert);
     g_hash_table_unref(convert->bases);
     g_hash_table_unref(convert->context_used);
+    g_hash_table_unref(convert->local_used);
     cob_error_free(convert->unresolved);
 }
 

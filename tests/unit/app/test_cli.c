@@ -186,10 +186,12 @@ static const struct {
         "context=. platform=linux/amd64,linux/arm64"},
     {"a-platform-each", "--platform linux/amd64 --platform arm64 .",
         "context=. platform=linux/amd64,arm64"},
-    {"two-stdins", "-f - -", "standard input cannot be both the build context and the Dockerfile"},
-    {"remote", "https://example.com/x.git",
-        "build context https://example.com/x.git: contexts from git or the web are not carried "
-        "out yet: fetch it and name the folder"},
+    {"two-stdins", "-f - -",
+        "invalid argument: can't use stdin for both build context and dockerfile"},
+    {"remote", "https://example.com/x.git", "context=https://example.com/x.git"},
+    {"contexts", "--build-context a=b --build-context c=d .",
+        "context=. build-context=a=b "
+        "build-context=c=d"},
 };
 
 static void append_request(GString *out, const struct cob_engine_request *request)
@@ -197,6 +199,8 @@ static void append_request(GString *out, const struct cob_engine_request *reques
     const char *const *at;
 
     g_string_append_printf(out, "context=%s", request->context);
+    for (at = request->build_contexts; at && *at; at++)
+        g_string_append_printf(out, " build-context=%s", *at);
     for (at = request->outputs; at && *at; at++)
         g_string_append_printf(out, " output=%s", *at);
     for (at = request->no_cache_stages; at && *at; at++)

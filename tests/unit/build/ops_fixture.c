@@ -234,16 +234,14 @@ static struct cob_error *resolve(
     return NULL;
 }
 
-static struct cob_error *open_local(
-    void *arg, const char *name, int *ret_dir_fd, const struct cob_ignore **ret_ignore)
+static struct cob_error *open_local(void *arg, const char *name, struct cob_ops_local *ret_local)
 {
     const struct ops_fixture *fixture = arg;
     g_autofree char *path = g_build_filename(fixture->scratch, "context", NULL);
 
     g_assert_cmpstr(name, ==, "context");
-    *ret_dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *ret_ignore = NULL;
-    return *ret_dir_fd < 0 ? cob_fail_errno(errno, "open %s", path) : NULL;
+    *ret_local = (struct cob_ops_local){.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return ret_local->dir_fd < 0 ? cob_fail_errno(errno, "open %s", path) : NULL;
 }
 
 static struct cob_error *get_secret(void *arg, const char *id, GBytes **ret_secret)

@@ -47,7 +47,7 @@ static void compare(const char *path, const char *got)
 
 /* What a file asks for. */
 struct asked {
-    GHashTable *build_args, *labels;
+    GHashTable *build_args, *labels, *contexts;
     GPtrArray *texts; /* char *: what the request borrows */
     const char *no_cache[2];
     struct cob_dockerfile_request request;
@@ -67,7 +67,9 @@ static void read_option(struct asked *asked, const char *option)
         {"cache-ns=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cache_mount_namespace)},
     };
     const char *value = strchr(option, '=') ? strchr(option, '=') + 1 : "";
-    bool is_arg = g_str_has_prefix(option, "build-arg=");
+    bool is_arg = g_str_has_prefix(option, "build-arg="),
+         is_label = g_str_has_prefix(option, "label=");
+    bool is_context = g_str_has_prefix(option, "context=");
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         if (g_str_has_prefix(option, texts[i].name)) {
@@ -77,11 +79,12 @@ static void read_option(struct asked *asked, const char *option)
             memcpy((char *)&asked->request + texts[i].offset, &text, sizeof(text));
         }
     }
-    if (is_arg || g_str_has_prefix(option, "label=")) {
+    if (is_arg || is_label || is_context) {
         const char *equals = strchr(value, '=');
+        GHashTable *table = is_arg ? asked->build_args : is_label ? asked->labels : asked->contexts;
 
-        g_hash_table_insert(is_arg ? asked->build_args : asked->labels,
-            g_strndup(value, (size_t)(equals - value)), g_strdup(equals + 1));
+        g_hash_table_insert(
+            table, g_strndup(value, (size_t)(equals - value)), g_strdup(equals + 1));
     }
     if (g_str_has_prefix(option, "shm-size="))
         asked->request.shm_size_bytes = g_ascii_strtoll(value, NULL, 10);
@@ -101,6 +104,7 @@ static void asked_init(struct asked *asked, const char *text)
     *asked = (struct asked){
         .build_args = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .labels = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+        .contexts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .texts = g_ptr_array_new_with_free_func(g_free),
     };
     asked->request.build_platform = "linux/amd64";
@@ -108,12 +112,14 @@ static void asked_init(struct asked *asked, const char *text)
         read_option(asked, words[i]);
     asked->request.build_args = asked->build_args;
     asked->request.labels = asked->labels;
+    asked->request.contexts = asked->contexts;
 }
 
 static void asked_done(struct asked *asked)
 {
     g_hash_table_unref(asked->build_args);
     g_hash_table_unref(asked->labels);
+    g_hash_table_unref(asked->contexts);
     g_ptr_array_unref(asked->texts);
 }
 

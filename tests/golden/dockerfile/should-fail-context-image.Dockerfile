@@ -1,0 +1,3 @@
+# test: context=a=docker-image://A:B:C
+FROM scratch
+COPY --from=a / /

@@ -1,0 +1,2 @@
+# test: context=a=input:x
+FROM a

@@ -1,0 +1,2 @@
+# test: context=a=oci-layout://store:tag
+FROM a

@@ -1,0 +1,2 @@
+# test: context=a=nothing
+FROM busybox AS a
