@@ -155,3 +155,14 @@ END
     expect_output 'ERROR: failed to solve: this machine cannot run programs of linux/loong64: install an emulator (Debian: apt install qemu-user-static binfmt-support)' \
         'Dockerfile:3'
 }
+
+@test "platforms: BUILDKIT_MULTI_PLATFORM gives one the form of several" {
+    build_ok --platform linux/arm64 --build-arg BUILDKIT_MULTI_PLATFORM=1 -o "type=oci,dest=$T/o.tar" \
+        -o "type=local,dest=$T/l" .
+    expect_output '[linux/arm64 stage-1 2/2] COPY a /both'
+    expect_equal "$(ls "$T/l")" linux_arm64 'folders'
+    index=$(tar -xOf "$T/o.tar" "blobs/$(tar -xOf "$T/o.tar" index.json | jq -r '.manifests[0].digest' | tr : /)")
+    expect_equal "$(jq -r '.manifests[0].platform.architecture' <<<"$index")" arm64 'the index'
+    build_fails --build-arg BUILDKIT_MULTI_PLATFORM=1 -o type=docker,dest=- .
+    expect_output 'docker exporter does not currently support exporting manifest lists'
+}

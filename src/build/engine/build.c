@@ -129,6 +129,7 @@ static struct cob_error *export_all(
     const struct cob_exporter_result built = {.store = building->engine->store,
         .parts = (const struct cob_exporter_part *)(void *)parts->data,
         .n_parts = parts->len,
+        .is_multi_platform = building->frontend.is_multi_platform,
         .names = (const char *const *)building->names->pdata,
         .has_epoch = building->frontend.epoch.is_set,
         .epoch_s = building->frontend.epoch.time_s,
@@ -212,8 +213,8 @@ static struct cob_error *check_platforms(const struct building *building)
 {
     for (guint i = 0; i < building->outputs->len; i++)
         COB_TRY(
-            cob_wrap(cob_exporter_output_check_platforms(
-                         g_ptr_array_index(building->outputs, i), building->frontend.targets->len),
+            cob_wrap(cob_exporter_output_check_platforms(g_ptr_array_index(building->outputs, i),
+                         building->frontend.is_multi_platform),
                 "--output %s", building->request->outputs[i]));
     return NULL;
 }

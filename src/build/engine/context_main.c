@@ -170,31 +170,10 @@ struct cob_error *cob_engine_contexts_get_dockerfile(
     return cob_engine_step_end(&step, cob_wrap(err, "failed to read dockerfile"));
 }
 
-/* The value of a build argument as it is given; NULL: it is not. */
-static const char *build_arg(const struct cob_engine_request *request, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (const char *const *arg = request->build_args; arg && *arg; arg++) {
-        if (strcmp(*arg, name) == 0)
-            return g_getenv(name);
-        if (strncmp(*arg, name, len) == 0 && (*arg)[len] == '=')
-            return *arg + len + 1;
-    }
-    return NULL;
-}
-
 /* What Go's strconv.ParseBool takes for true. */
-static bool is_true(const char *text)
-{
-    static const char *const words[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
-
-    return text && g_strv_contains(words, text);
-}
-
 static struct cob_error *open_git(const struct frontend_call *call, struct context_tree *tree)
 {
-    const char *epoch = build_arg(call->request, "SOURCE_DATE_EPOCH");
+    const char *epoch = cob_engine_build_arg(call->request, "SOURCE_DATE_EPOCH");
     g_autoptr(cob_gitref) place = NULL;
     struct client client = {.request = call->request, .agents = call->agents};
     struct cob_snapshot *snapshot = NULL;
@@ -204,7 +183,7 @@ static struct cob_error *open_git(const struct frontend_call *call, struct conte
         place->is_mtime_of_commit = true;
     const struct cob_remote_git git = {.place = place,
         .keeps_git_dir = place->keep_git_dir == COB_GITREF_YES ||
-                         is_true(build_arg(call->request, "BUILDKIT_CONTEXT_KEEP_GIT_DIR")),
+                         cob_engine_is_asked(call->request, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"),
         .skips_submodules = place->submodules == COB_GITREF_NO,
         .token_secret = "GIT_AUTH_TOKEN",
         .header_secret = "GIT_AUTH_HEADER",

@@ -149,9 +149,10 @@ struct frontend_target {
 struct frontend {
     struct cob_srcfile *file;
     struct cob_dockerfile *dockerfile;
-    GArray *targets;     /* struct frontend_target, owned: one a platform, each once */
-    GPtrArray *warnings; /* struct cob_dockerfile_warning *, owned */
-    struct epoch epoch;  /* SOURCE_DATE_EPOCH */
+    GArray *targets;        /* struct frontend_target, owned: one a platform, each once */
+    bool is_multi_platform; /* several, or one that is to look like it: BUILDKIT_MULTI_PLATFORM */
+    GPtrArray *warnings;    /* struct cob_dockerfile_warning *, owned */
+    struct epoch epoch;     /* SOURCE_DATE_EPOCH */
 };
 COB_RESULT struct cob_error *cob_engine_frontend(
     const struct frontend_call *call, struct frontend *ret_frontend);
@@ -163,6 +164,13 @@ COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call 
     enum cob_engine_method method, struct frontend *ret_frontend,
     struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
+
+/* The value of a build argument, from the environment where the request says so; NULL: not given.
+ * Borrowed. */
+const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name);
+
+/* Is it given as true, in Go's words? */
+bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name);
 
 /* The platform of this machine. The caller frees it. */
 char *cob_engine_host_platform(void);

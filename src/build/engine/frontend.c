@@ -101,7 +101,7 @@ static void look_up(void *data, void *unused)
 {
     struct lookup *lookup = data;
     const struct cob_dockerfile_image *image = lookup->image;
-    const bool is_multi_platform = lookup->frontend->targets->len > 1;
+    const bool is_multi_platform = lookup->frontend->is_multi_platform;
     g_autofree char *title = image->context ? g_strdup_printf("[context %s] load metadata for %s",
                                                   image->context, image->ref)
                                             : g_strdup_printf("[%s%sinternal] load metadata for %s",
@@ -209,6 +209,28 @@ struct cob_error *cob_engine_platform(const char *text, char **ret_platform)
     return NULL;
 }
 
+/* The value of a build argument as it is given; NULL: it is not. */
+const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *const *arg = request->build_args; arg && *arg; arg++) {
+        if (strcmp(*arg, name) == 0)
+            return g_getenv(name);
+        if (strncmp(*arg, name, len) == 0 && (*arg)[len] == '=')
+            return *arg + len + 1;
+    }
+    return NULL;
+}
+
+bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name)
+{
+    static const char *const words[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
+    const char *value = cob_engine_build_arg(request, name);
+
+    return value && g_strv_contains(words, value);
+}
+
 /* Each platform that is asked for, as it is normally written, once.
  * spec: buildx util/platformutil/parse.go. */
 static struct cob_error *read_platforms(
@@ -227,6 +249,8 @@ static struct cob_error *read_platforms(
         else
             g_free(target.platform);
     }
+    frontend->is_multi_platform =
+        frontend->targets->len > 1 || cob_engine_is_asked(request, "BUILDKIT_MULTI_PLATFORM");
     return NULL;
 }
 
@@ -238,7 +262,7 @@ static struct cob_dockerfile_request wish_for(
     struct cob_dockerfile_request own = *wish;
 
     own.target_platform = target_at(frontend, i)->platform;
-    own.is_multi_platform = frontend->targets->len > 1;
+    own.is_multi_platform = frontend->is_multi_platform;
     if (i > 0)
         own.warnings = NULL;
     return own;

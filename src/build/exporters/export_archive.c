@@ -138,7 +138,7 @@ static struct cob_error *make_images(const struct export_job *job, struct archiv
         tell_document(job, "manifest", archive->images[i].manifest_digest);
         tell_document(job, "config", archive->images[i].parts.digest);
     }
-    return result->n_parts > 1 ? join_images(job, archive) : NULL;
+    return result->is_multi_platform ? join_images(job, archive) : NULL;
 }
 
 static const char *const *names_of(const struct export_job *job)

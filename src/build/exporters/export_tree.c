@@ -38,7 +38,7 @@ static char *folder_of(const struct export_job *job, const struct cob_exporter_p
 {
     const struct cob_exporter_output *output = job->output;
 
-    if (output->is_split_known ? !output->is_split : job->result->n_parts == 1)
+    if (output->is_split_known ? !output->is_split : !job->result->is_multi_platform)
         return NULL;
     return g_strdelimit(g_strdup(part->platform), "/", '_');
 }

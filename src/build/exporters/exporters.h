@@ -34,6 +34,7 @@ struct cob_exporter_result {
     struct cob_store *store;
     const struct cob_exporter_part *parts; /* one a platform */
     size_t n_parts;                        /* at least one */
+    bool is_multi_platform;                /* several, or one in the form of several */
     const char *const *names;              /* full image names, NULL-terminated; NULL: none */
     bool has_epoch;  /* SOURCE_DATE_EPOCH: nothing new is later than epoch_s; in */
     int64_t epoch_s; /* a tar or a folder all times are it. Since 1970 */
@@ -73,7 +74,7 @@ COB_AUTOPTR(cob_exporter_output, cob_exporter_output_free)
 
 /* Could several platforms be written there?  errors: COB_INVALID. */
 COB_RESULT struct cob_error *cob_exporter_output_check_platforms(
-    const struct cob_exporter_output *output, size_t n_platforms);
+    const struct cob_exporter_output *output, bool is_multi_platform);
 
 /* Write the result there. Tells the observer of a vertex "exporting to oci image format" and so on,
  * in BuildKit's words.

@@ -253,9 +253,9 @@ struct cob_error *cob_exporter_output_parse(
 }
 
 struct cob_error *cob_exporter_output_check_platforms(
-    const struct cob_exporter_output *output, size_t n_platforms)
+    const struct cob_exporter_output *output, bool is_multi_platform)
 {
-    if (n_platforms > 1 && output->impl == &cob_exporter_docker)
+    if (is_multi_platform && output->impl == &cob_exporter_docker)
         return cob_fail(COB_INVALID,
             "docker exporter does not currently support exporting manifest lists: use type=oci, or "
             "one platform");
