@@ -181,7 +181,7 @@ END
 @test "copy: a pipe of the context is one, a socket becomes an empty file" {
     mkfifo -m 640 p
     python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("s")'
-    run timeout 20 bash -c "$(declare -f listing); listing 'COPY . /'"
+    run env T="$T" timeout 20 bash -c "$(declare -f listing); listing 'COPY . /'"
     expect_status 0
     expect_line 'prw-r----- 0/0 0 p'
     expect_line '-rwxr-xr-x 0/0 0 s'

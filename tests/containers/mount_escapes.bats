@@ -68,7 +68,7 @@ race() { # what
         if [ "$status" -eq 0 ]; then
             n_good=$((n_good + 1))
         else
-            grep -qE 'ERROR: .*(changed while it was looked at|[Nn]o such file|[Nn]ot a directory|File exists|oo many levels of symlinks|Invalid argument)' <<<"$output" ||
+            grep -qE 'ERROR: .*(changed while it was looked at|[Nn]o such file|[Nn]ot a directory|[Ff]ile exists|oo many levels of symlinks|Invalid argument)' <<<"$output" ||
                 fail "$1: another error:" "$output" || return 1
         fi
     done

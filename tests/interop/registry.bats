@@ -236,7 +236,7 @@ EOF
     run "$COB" pull reg.example/fine:v1
     expect_status 0
     : >"$T/port.log"
-    local name where error realm_error private='a public server may not point to a private address'
+    local name where error realm_error private='may not point to a private address'
     while IFS='|' read -r name where error realm_error; do
         pull_fails "reg.example/$name:v1" "redirect to $where" "${error:-$private}"
         pull_fails "reg.example/$name-realm:v1" "token from realm $where" "${realm_error:-${error:-$private}}"
@@ -249,7 +249,7 @@ to-short-loopback|https://0x7f.1:||
 to-private|https://10.0.0.1/token||
 to-ipv6|https://[::ffff:7f00:1]:||
 to-file|file:///etc/passwd|file is neither https nor http|
-to-user|https://|Credentials was passed in the URL|
+to-user|https://|a URL with a user or a password is not accepted|
 EOF
     expect_equal "$(grep -c '^TLS GET /v2/to-' "$T/port.log")" 16 'what was asked of the registry'
     expect_equal "$(grep -vE '^(TLS GET /v2/to-|CONNECT reg.example:443 )' "$T/port.log")" '' 'what else was asked'

@@ -75,7 +75,7 @@ static struct cob_error *resolve(
     }
     ids.gid = group.gid;
     *ret_owner = ids;
-    return NULL;
+    return cob_rootfs_check_ids(ids.uid, ids.gid);
 }
 
 static bool is_given(const Pb__ChownOpt *owner)

@@ -370,16 +370,17 @@ static struct cob_error *unpack_archive(
 static struct cob_error *try_unpack(const struct place *place, const Pb__FileActionCopy *copy,
     struct cob_context *from, size_t index, bool *ret_is_done)
 {
+    const struct cob_context_entry entry = cob_context_get(from, index);
     cob_autoclose int fd = -1;
 
     *ret_is_done = false;
-    if (!copy->attemptunpackdockercompatibility || !S_ISREG(cob_context_get(from, index).mode))
+    if (!copy->attemptunpackdockercompatibility || !S_ISREG(entry.mode))
         return NULL;
     COB_TRY(cob_context_open_file(from, index, &fd));
-    COB_TRY(cob_layer_is_archive(fd, ret_is_done));
+    COB_TRY(cob_wrap(cob_layer_is_archive(fd, ret_is_done), "%s", entry.path));
     if (!*ret_is_done)
         return NULL;
-    COB_TRY(cob_wrap(unpack_archive(place, copy, fd), "%s", cob_context_get(from, index).path));
+    COB_TRY(cob_wrap(unpack_archive(place, copy, fd), "%s", entry.path));
     return cob_context_check_file(from, index, fd);
 }
 

@@ -61,3 +61,7 @@ struct cob_rootfs_identity {
  * errors: COB_INVALID: there is none such; COB_PRECONDITION: this user namespace has no such id. */
 COB_RESULT struct cob_error *cob_rootfs_identify(
     int root_fd, const char *user, struct cob_rootfs_identity *ret_identity);
+
+/* Has this user namespace these ids? Asked before they are used, since the kernel says no more than
+ * EINVAL.  errors: COB_PRECONDITION, with what to do. */
+COB_RESULT struct cob_error *cob_rootfs_check_ids(uint32_t uid, uint32_t gid);

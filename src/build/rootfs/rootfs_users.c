@@ -255,18 +255,17 @@ static bool is_mapped(const char *map_path, uint32_t id)
     return false;
 }
 
-/* Said here, because the kernel says EINVAL to whoever uses such an id. */
-static struct cob_error *check_is_mapped(const struct cob_rootfs_identity *identity)
+struct cob_error *cob_rootfs_check_ids(uint32_t uid, uint32_t gid)
 {
-    const char *what = !is_mapped("/proc/self/uid_map", identity->uid)   ? "uid"
-                       : !is_mapped("/proc/self/gid_map", identity->gid) ? "gid"
-                                                                         : NULL;
+    const char *what = !is_mapped("/proc/self/uid_map", uid)   ? "uid"
+                       : !is_mapped("/proc/self/gid_map", gid) ? "gid"
+                                                               : NULL;
 
     if (!what)
         return NULL;
     return cob_fail(COB_PRECONDITION,
         "whoever runs cob has no %s %u to give: add more to /etc/subuid and /etc/subgid", what,
-        *what == 'u' ? identity->uid : identity->gid);
+        *what == 'u' ? uid : gid);
 }
 
 struct cob_error *cob_rootfs_identify(
@@ -281,7 +280,7 @@ struct cob_error *cob_rootfs_identify(
         g_array_set_size(identity.groups, 0);
     }
     if (!err)
-        err = check_is_mapped(&identity);
+        err = cob_rootfs_check_ids(identity.uid, identity.gid);
     if (err) {
         g_array_unref(identity.groups);
         return cob_wrap(err, "user %s", user);
