@@ -16,6 +16,8 @@ setup() {
 
 teardown() {
     stop_agent
+    [ -z "${sshd_pid:-}" ] || kill "$sshd_pid" 2>/dev/null || :
+    [ -z "${sshd_home:-}" ] || rm -rf "$sshd_home"
     cob_teardown
     ! compgen -G "${TMPDIR:-/tmp}/cob-ssh-*" >/dev/null || fail "the folder of an agent is left"
 }
@@ -184,4 +186,52 @@ END
 
 agent_is_gone() {
     ! kill -0 "$1" 2>/dev/null
+}
+
+# An SSH server of an ordinary user's, who may log in with the first key; sets sshd_port, ssh_user,
+# and sshd_home, a folder that this user can look into.
+start_sshd() {
+    local tar=$1 own as=()
+    ssh_user=$(id -un)
+    own=$(mktemp -d /var/tmp/cob-test.XXXXXX) && sshd_home=$own
+    mkdir "$own/files" "$own/lib" && tar -C "$own/files" -xf "$tar"
+    # only the libraries that this machine lacks: the others fit its C library
+    local missing
+    while missing=$(LD_LIBRARY_PATH=$own/lib ldd "$own/files/usr/sbin/sshd" | awk '/not found/ { print $1; exit }') &&
+        [ -n "$missing" ]; do
+        cp "$(find "$own/files" -name "$missing" | head -n 1)" "$own/lib/"
+    done
+    ssh-keygen -q -t ed25519 -N '' -f "$own/host" && cp "$T/first.pub" "$own/keys"
+    sshd_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    printf '%s\n' "Port $sshd_port" 'ListenAddress 127.0.0.1' "HostKey $own/host" 'StrictModes no' \
+        "AuthorizedKeysFile $own/keys" 'UsePAM no' 'PidFile none' >"$own/config"
+    if is_root; then
+        ssh_user=cob-test as=(runuser -u cob-test --)
+        id cob-test >/dev/null 2>&1 || skip_or_fail 'there is no user cob-test: ./dev test makes it'
+        chown -R cob-test "$own"
+    fi
+    "${as[@]}" env LD_LIBRARY_PATH="$own/lib" "$own/files/usr/sbin/sshd" -f "$own/config" -D -e \
+        >"$T/sshd.log" 2>&1 3>&- &
+    sshd_pid=$!
+    wait_for 10 grep -q "Server listening" "$T/sshd.log" || fail "no server" "$(cat "$T/sshd.log")"
+}
+
+@test "ssh: a repository behind a real server is added, and is a context" {
+    need_program git python3 mmdebstrap
+    local tar
+    tar=$("$project/tools/stand-ins" tar sshd) || skip_or_fail 'there is no package openssh-server to be had'
+    start_sshd "$tar"
+    git init -q -b main "$sshd_home/r" && mkdir "$sshd_home/r/sub" && echo over-ssh >"$sshd_home/r/sub/f"
+    printf 'FROM scratch\nCOPY sub /c\n' >"$sshd_home/r/Dockerfile"
+    git -C "$sshd_home/r" add . && git -C "$sshd_home/r" -c user.name=n -c user.email=e@example.com commit -q -m m
+    ! is_root || chown -R cob-test "$sshd_home/r"
+    local url=ssh://$ssh_user@localhost:$sshd_port$sshd_home/r
+    printf 'FROM scratch\nADD %s#main:sub /a\n' "$url" >Dockerfile
+    build_ok --ssh "default=$T/first" -o "type=local,dest=$T/out" .
+    expect_file "$T/out/a/f" over-ssh
+    build_ok --ssh "default=$T/first" -o "type=local,dest=$T/out2" "$url"
+    expect_file "$T/out2/c/f" over-ssh
+    printf 'FROM scratch\nADD %s /b\n' "$url" >Dockerfile
+    build_fails --ssh "default=$T/second" --no-cache .
+    expect_output 'Permission denied (publickey'
 }
