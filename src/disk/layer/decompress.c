@@ -21,8 +21,10 @@ struct cob_error *byte_decoder_new(const struct codec *codec, const struct byte_
     struct cob_error *err = NULL;
     void *state = codec->open(&err);
 
-    if (err)
+    if (err) {
+        codec->close(state);
         return cob_wrap(err, "%s", codec->name);
+    }
     *ret_decoder = g_new(struct byte_decoder, 1);
     **ret_decoder = (struct byte_decoder){
         .sink = *sink, .max_bytes = max_bytes, .codec = codec, .state = state};

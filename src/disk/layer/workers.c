@@ -44,31 +44,33 @@ static struct cob_error *output_commit(void *arg, size_t len)
     return is_time ? flush_output(output) : NULL;
 }
 
-/* A library that is loaded now is there when no file can be opened any more; it stays open. */
-static struct cob_error *load_codec(const char *name)
+/* What a process that is the decoder decodes with, and where to. */
+static struct {
+    struct output output;
+    struct byte_decoder *decoder;
+} decode;
+
+/* Before the seal: no library can be loaded behind it. */
+static struct cob_error *prepare_decode(const char *name)
 {
+    const struct byte_sink sink = {
+        .space = output_space, .commit = output_commit, .arg = &decode.output};
     const struct codec *codec = codec_named(name);
-    struct cob_error *err = NULL;
 
     if (!codec)
         return cob_fail(COB_INTERNAL, "%s: no such codec", name);
-    codec->open(&err);
-    return cob_wrap(err, "%s", name);
+    return byte_decoder_new(codec, &sink, UINT64_MAX, &decode.decoder); /* counted outside */
 }
 
-static struct cob_error *decode_to(
-    struct output *output, const struct codec *codec, uint8_t *input, int in_fd)
+static struct cob_error *decode_from(int in_fd, uint8_t *input)
 {
-    const struct byte_sink sink = {.space = output_space, .commit = output_commit, .arg = output};
-    g_autoptr(byte_decoder) decoder = NULL;
     ssize_t n;
 
-    COB_TRY(byte_decoder_new(codec, &sink, UINT64_MAX, &decoder)); /* counted outside */
     while ((n = TEMP_FAILURE_RETRY(read(in_fd, input, INPUT_BYTES))) > 0)
-        COB_TRY(byte_decoder_write(decoder, input, (size_t)n));
+        COB_TRY(byte_decoder_write(decode.decoder, input, (size_t)n));
     if (n < 0)
         return cob_fail_errno(errno, "read");
-    return byte_decoder_finish(decoder);
+    return byte_decoder_finish(decode.decoder);
 }
 
 /* What came before an error goes out, too: whoever looks at the first bytes alone may have them. */
@@ -76,9 +78,11 @@ static struct cob_error *run_decode(const char *arg, int in_fd, int out_fd)
 {
     g_autofree uint8_t *room = g_malloc(OUTPUT_BYTES);
     g_autofree uint8_t *input = g_malloc(INPUT_BYTES);
-    struct output output = {.room = room, .fd = out_fd};
-    struct cob_error *err = decode_to(&output, codec_named(arg), input, in_fd);
-    struct cob_error *late = flush_output(&output);
+
+    (void)arg;
+    decode.output = (struct output){.room = room, .fd = out_fd};
+    struct cob_error *err = decode_from(in_fd, input);
+    struct cob_error *late = flush_output(&decode.output);
 
     if (!err)
         return late;
@@ -87,7 +91,7 @@ static struct cob_error *run_decode(const char *arg, int in_fd, int out_fd)
 }
 
 const struct cob_sealed_worker layer_decode_worker = {
-    .name = "decode", .prepare = load_codec, .run = run_decode};
+    .name = "decode", .prepare = prepare_decode, .run = run_decode};
 
 /* --- untar: plain bytes in, frames out --- */
 
