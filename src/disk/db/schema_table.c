@@ -107,5 +107,13 @@ static const char third[] = "CREATE TABLE downloads ("
                             "  snapshot TEXT NOT NULL,"
                             "  used_us INT NOT NULL);";
 
-const char *const cob_db_schema[] = {first, second, third};
+/* Cache keys that were removed, and by which rule, so that a step that runs again can say why. */
+static const char fourth[] = "CREATE TABLE evictions ("
+                             "  key TEXT PRIMARY KEY,"
+                             "  description TEXT,"
+                             "  rule TEXT NOT NULL,"
+                             "  at_us INT NOT NULL) WITHOUT ROWID;"
+                             "CREATE INDEX evictions_at ON evictions (at_us);";
+
+const char *const cob_db_schema[] = {first, second, third, fourth};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);
