@@ -22,6 +22,10 @@ const struct cli_option cli_build_options[] = {
     {"build-arg", 0, CLI_LIST, "stringArray", "Set build-time variables", false},
     {"build-context", 0, CLI_LIST, "stringArray", "Additional build contexts (e.g., name=path)",
         false},
+    {"cache-mounts", 0, CLI_TEXT, "string",
+        "Give RUN steps the caches of the tools they call as mounts: auto or off (default: "
+        "$COB_CACHE_MOUNTS, else off)",
+        false},
     {"call", 0, CLI_TEXT, "string",
         "Ask about the Dockerfile instead of building it: check, outline or targets "
         "(format: \"outline,format=json\")",

@@ -46,6 +46,7 @@ struct cob_engine_request {
     const char *const *labels; /* "key=value" */
     const char *const *tags;   /* image names */
     bool is_no_cache;          /* every step runs; cache mounts stay */
+    bool has_auto_mounts;      /* RUN steps get the caches of their tools as mounts */
     const char *const *no_cache_stages;
     bool is_pulling;                /* ask the registry although the image is here */
     const char *const *platforms;   /* "linux/arm64"; none: this machine's */
@@ -88,6 +89,7 @@ enum cob_engine_method { COB_ENGINE_LINT, COB_ENGINE_OUTLINE, COB_ENGINE_TARGETS
 
 struct cob_engine_answer {
     char *json, *text;       /* BuildKit's result.json and result.txt */
+    char *suggestions;       /* of COB_ENGINE_LINT, as the text; NULL, or empty: none */
     unsigned n_warnings;     /* of COB_ENGINE_LINT */
     struct cob_error *error; /* of COB_ENGINE_LINT: what keeps the Dockerfile from being built */
 };

@@ -376,6 +376,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .hostname = g_hash_table_lookup(args, "BUILDKIT_SANDBOX_HOSTNAME"),
         .warnings = lookup->purpose == PURPOSE_TARGETS ? NULL : frontend->warnings,
         .is_check = lookup->purpose == PURPOSE_LINT,
+        .has_auto_mounts = request->has_auto_mounts,
     };
 
     COB_TRY(prepare(lookup, &wish, frontend));

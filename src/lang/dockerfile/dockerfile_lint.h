@@ -42,6 +42,7 @@ enum dockerfile_rule {
     DOCKERFILE_RULE_EXPOSE_CASING,
     DOCKERFILE_RULE_EXPOSE_FORMAT,
     DOCKERFILE_RULE_MOUNT_SYNTAX,
+    DOCKERFILE_RULE_CACHE_MOUNT,
     DOCKERFILE_RULE_TOO_MANY, /* not a rule: it says that there would be more */
     DOCKERFILE_N_RULES,
 };
@@ -51,6 +52,7 @@ struct dockerfile_rule_spec {
     const char *description;
     const char *url;      /* NULL: none */
     bool is_experimental; /* off, unless it is asked for */
+    bool is_suggestion;   /* told by a check alone, and breaks nothing */
 };
 
 /* In the order of enum dockerfile_rule. */
