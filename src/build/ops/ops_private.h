@@ -5,8 +5,8 @@
  *     ops.c         the table, results, which kind goes where
  *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
  *     op_source.c   images and the context
- *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them,
- *                   op_cache_auto.c those that nobody wrote
+ *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for
+ *                   them, op_cache_auto.c those that nobody wrote
  *     entitlements.c  who may have more than the sandbox
  *     op_ssh.c      the ssh agents of a RUN
  *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,

@@ -292,8 +292,8 @@ static void suggest(const struct dockerfile_job *job, const struct auto_calls *c
     }
     dockerfile_lint_add(job->convert->plan->lint, DOCKERFILE_RULE_CACHE_MOUNT,
         job->instruction->range,
-        "What %s can fetch or make again would live on from build to build "
-        "with%s, or with --cache-mounts=auto",
+        "RUN calls %s: keep the cache from build to build with%s, or build with "
+        "--cache-mounts=auto",
         tools->str, flags->str);
 }
 

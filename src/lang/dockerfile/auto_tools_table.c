@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tools, and where they keep what they can fetch or make again. Results are not in here: ~/.cargo/bin,
- * target/, node_modules/, virtual environments, installed gems.
+ * Tools, and where they keep what they can fetch or make again. Results are not in here:
+ * ~/.cargo/bin, target/, node_modules/, virtual environments, installed gems.
  *
  * A cache is locked where its tool cannot share it: those of package managers that refuse a second
  * process, of Gradle, whose processes ask each other for a lock over a network that they do not
