@@ -30,6 +30,7 @@ struct place {
     const struct op_run *run;
     int root_fd;
     char *home; /* of the user; NULL: none that can be used */
+    char *mark; /* of the user, behind ids; root has none */
 };
 
 static void resolved_free(void *data)
