@@ -4,14 +4,16 @@
  * each wait for the other; a step that names an id twice takes it once.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 
 #include "build/ops/ops_private.h"
 #include "util/fs.h"
 
-/* How often a cache mount that others use is asked for. */
-#define CACHE_POLL_MS 25
+/* What is waited for, and by which step. */
+struct cache_wait {
+    const struct op_run *run;
+    const char *id;
+};
 
 /* By id; of one id, the mount that shares least comes first, and its lease serves the others. */
 static gint compare_ids(const void *a, const void *b)
@@ -45,43 +47,30 @@ static char *split_id(const char *wire_id, const char **ret_id)
     return slash ? g_strndup(wire_id, (gsize)(slash - wire_id)) : g_strdup("");
 }
 
-static struct cob_error *tell_wait(
-    const struct op_run *run, const struct cob_cachemount_request *request)
+static void tell_wait(void *arg, const char *holder, unsigned seconds)
 {
-    const struct cob_observer *observer = run->ops->config.observer;
-    g_autofree char *holder = NULL;
-
-    COB_TRY(cob_cachemount_holder(run->ops->config.cachemounts, request, &holder));
-    g_autofree char *text = g_strdup_printf("waiting for cache mount \"%s\", held by %s\n",
-        request->id, holder ? holder : "another build");
-    const struct cob_event_log event = {.vertex = run->vertex->digest,
+    const struct cache_wait *wait = arg;
+    const struct cob_observer *observer = wait->run->ops->config.observer;
+    g_autofree char *since = seconds ? g_strdup_printf(" (%u s)", seconds) : g_strdup("");
+    g_autofree char *text = g_strdup_printf("waiting for cache mount \"%s\", held by %s%s\n",
+        wait->id, holder ? holder : "another build", since);
+    const struct cob_event_log event = {.vertex = wait->run->vertex->digest,
         .stream = 2,
         .data = text,
         .len = strlen(text),
         .at_us = g_get_real_time()};
 
     observer->log(observer->arg, &event);
-    return NULL;
 }
 
 static struct cob_error *acquire(const struct op_run *run,
     const struct cob_cachemount_request *request, struct cob_cachemount_lease **ret_lease)
 {
-    struct cob_cachemount_pool *pool = run->ops->config.cachemounts;
-    struct cob_cachemount_lease *lease = NULL;
+    struct cache_wait wait = {.run = run, .id = request->id};
+    const struct cob_cachemount_patience patience = {
+        .cancel = run->cancel, .tell = tell_wait, .arg = &wait};
 
-    COB_TRY(cob_cachemount_try_acquire(pool, request, &lease));
-    if (!lease)
-        COB_TRY(tell_wait(run, request));
-    while (!lease) {
-        struct pollfd stop = {.fd = cob_cancel_fd(run->cancel), .events = POLLIN};
-
-        poll(&stop, 1, CACHE_POLL_MS);
-        COB_TRY(cob_cancel_check(run->cancel));
-        COB_TRY(cob_cachemount_try_acquire(pool, request, &lease));
-    }
-    *ret_lease = lease;
-    return NULL;
+    return cob_cachemount_acquire(run->ops->config.cachemounts, request, &patience, ret_lease);
 }
 
 /* What a new cache begins with, and its owner and mode, come from where BuildKit's frontend puts
