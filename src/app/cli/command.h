@@ -15,6 +15,7 @@ enum cli_option_kind {
     CLI_FLAG, /* --pull, --pull=false */
     CLI_TEXT, /* --file=x; the last one counts */
     CLI_LIST, /* --tag=x; all count */
+    CLI_SOME, /* --no-cache-mounts, --no-cache-mounts=x; all count, without a value as "" */
 };
 
 struct cli_option {

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+/* Is the next word none of its value? */
+static bool is_plain(const struct cli_option *option)
+{
+    return option->kind == CLI_FLAG || option->kind == CLI_SOME;
+}
+
 /* Append a list of words, in quotes. */
 static void append_command_names(GString *out, char quote)
 {
@@ -56,7 +62,8 @@ static void append_quoted(GString *out, const char *text, const char *also_escap
  * '(-f --file)'{-f+,--file=}'[, of which one counts. */
 static void append_zsh_names(GString *out, const struct cli_option *option)
 {
-    const bool is_list = option->kind == CLI_LIST, is_flag = option->kind == CLI_FLAG;
+    const bool is_list = option->kind == CLI_LIST || option->kind == CLI_SOME;
+    const bool is_flag = is_plain(option);
 
     if (!option->letter)
         g_string_append_printf(
@@ -78,7 +85,7 @@ static void append_zsh_options(GString *out, const struct cli_command *command)
         g_string_append(out, " \\\n            ");
         append_zsh_names(out, option);
         append_quoted(out, option->help, "[]:\\");
-        g_string_append(out, option->kind == CLI_FLAG ? "]'" : "]:value:_files'");
+        g_string_append(out, is_plain(option) ? "]'" : "]:value:_files'");
     }
     g_string_append(out, " \\\n            '*:file:_files' ;;\n");
 }
@@ -113,7 +120,7 @@ static void append_fish_option(
         command->name, option->name);
     if (option->letter)
         g_string_append_printf(out, " -s %c", option->letter);
-    g_string_append(out, option->kind == CLI_FLAG ? " -d '" : " -r -d '");
+    g_string_append(out, is_plain(option) ? " -d '" : " -r -d '");
     append_quoted(out, option->help, "");
     g_string_append(out, "'\n");
 }

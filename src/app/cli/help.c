@@ -14,7 +14,8 @@ static char *option_label(const struct cli_option *option)
         g_string_append(label, "    ");
     g_string_append_printf(label, "--%s", option->name);
     if (option->placeholder)
-        g_string_append_printf(label, " %s", option->placeholder);
+        g_string_append_printf(
+            label, "%s%s", option->kind == CLI_SOME ? "" : " ", option->placeholder);
     return g_string_free(label, FALSE);
 }
 

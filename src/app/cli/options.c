@@ -125,6 +125,8 @@ static struct cob_error *parse_long(struct cli_call *call, const char *const **a
             return set_option(call, i, equals + 1);
         if (command->options[i].kind == CLI_FLAG)
             return set_option(call, i, "true");
+        if (command->options[i].kind == CLI_SOME)
+            return set_option(call, i, "");
         if (!(*at)[1] && !command->options[i].is_refused)
             return cob_fail(COB_INVALID, "flag needs an argument: --%s", name);
         return set_option(call, i, (*at)[1] ? *++*at : "");

@@ -70,6 +70,16 @@ static char *expand(const char *text, const char *home)
     return g_strconcat(before, home, at + 1, NULL);
 }
 
+/* What one user keeps another one may not write to, so each has caches of his own; root's are those
+ * of mounts that are written without an id. The caller frees it. */
+static char *cache_id(const struct place *place, const Pb__Mount *mount)
+{
+    g_autofree char *id = *mount->dest == '~' ? expand(mount->cacheopt->id, place->home)
+                                              : g_strdup(mount->cacheopt->id);
+
+    return g_strconcat(id, place->mark, NULL);
+}
+
 /* Would another mount of the step have to hold this one, or the other way round? */
 static bool is_in_the_way(const Pb__ExecOp *exec, const char *dest)
 {
@@ -131,10 +141,9 @@ static void resolve(
     const struct place *place, const Pb__Mount *mount, struct resolved_mount **ret_resolved)
 {
     const Pb__ExecOp *exec = place->run->vertex->op->exec;
-    const bool is_of_home = *mount->dest == '~';
 
     *ret_resolved = NULL;
-    if (place->root_fd < 0 || (is_of_home && !place->home))
+    if (place->root_fd < 0 || (*mount->dest == '~' && !place->home))
         return;
     g_autofree char *dest = expand(mount->dest, place->home);
     const enum what_is_there what = look_at(place, dest);
@@ -144,8 +153,7 @@ static void resolve(
     *resolved = (struct resolved_mount){.mount = *mount,
         .cache = *mount->cacheopt,
         .dest = g_steal_pointer(&dest),
-        .id =
-            is_of_home ? expand(mount->cacheopt->id, place->home) : g_strdup(mount->cacheopt->id)};
+        .id = cache_id(place, mount)};
     resolved->cache.id = resolved->id;
     resolved->mount.cacheopt = &resolved->cache;
     resolved->mount.dest = resolved->dest;
@@ -156,10 +164,11 @@ static void resolve(
     *ret_resolved = resolved;
 }
 
-static void tell(const struct op_run *run, const char *dest)
+static void tell(const struct place *place, const char *dest)
 {
+    const struct op_run *run = place->run;
     const struct cob_observer *observer = run->ops->config.observer;
-    g_autofree char *text = g_strdup_printf("automatic cache mount %s\n", dest);
+    g_autofree char *text = g_strdup_printf("automatic cache mount %s%s\n", dest, place->mark);
     const struct cob_event_log event = {.vertex = run->vertex->digest,
         .stream = 2,
         .data = text,
@@ -195,7 +204,7 @@ static void resolve_all(const struct place *place, GPtrArray *list, struct step_
         resolve(place, mount, &resolved);
         if (!resolved)
             continue;
-        tell(place->run, resolved->dest);
+        tell(place, resolved->dest);
         g_ptr_array_add(mounts->resolved, resolved);
         g_ptr_array_add(list, &resolved->mount);
     }
@@ -208,6 +217,17 @@ static char *home_of(int root_fd, const char *user)
     g_autoptr(cob_error) err = cob_rootfs_home(root_fd, user, &home);
 
     return !err && home && is_usable_home(home) ? g_steal_pointer(&home) : NULL;
+}
+
+/* " (uid 1000)"; "" for root. The caller frees it. */
+static char *mark_of(int root_fd, const char *user)
+{
+    struct cob_rootfs_identity identity = {0};
+    g_autoptr(cob_error) err = cob_rootfs_identify(root_fd, user, &identity);
+    const uint32_t uid = err ? 0 : identity.uid;
+
+    g_clear_pointer(&identity.groups, g_array_unref);
+    return uid == 0 ? g_strdup("") : g_strdup_printf(" (uid %u)", uid);
 }
 
 struct cob_error *cob_ops_cache_resolve(
@@ -223,7 +243,8 @@ struct cob_error *cob_ops_cache_resolve(
     if (base) /* nothing can run in an empty root, and it has no place for a mount */
         COB_TRY(cob_snapshot_mount(base, &root_fd));
     g_autofree char *home = base ? home_of(root_fd, exec->meta->user) : NULL;
-    const struct place place = {run, root_fd, home};
+    g_autofree char *mark = base ? mark_of(root_fd, exec->meta->user) : g_strdup("");
+    const struct place place = {run, root_fd, home, mark};
     resolve_all(&place, list, mounts);
     return NULL;
 }
