@@ -9,6 +9,33 @@
  */
 #include "lang/dockerfile/dockerfile_auto.h"
 
+/* Who says where a directory is: a variable, a directory below one, an option, an option that is in
+ * a variable. */
+#define AT(name)                                                                                   \
+    {                                                                                              \
+        .variable = (name)                                                                         \
+    }
+#define BELOW(name, path)                                                                          \
+    {                                                                                              \
+        .variable = (name), .suffix = (path)                                                       \
+    }
+#define LIST_BELOW(name, path)                                                                     \
+    {                                                                                              \
+        .variable = (name), .suffix = (path), .is_list = true                                      \
+    }
+#define OPTION(text)                                                                               \
+    {                                                                                              \
+        .option = (text)                                                                           \
+    }
+#define OPTION_BELOW(text, path)                                                                   \
+    {                                                                                              \
+        .option = (text), .suffix = (path)                                                         \
+    }
+#define WITHIN(name, text)                                                                         \
+    {                                                                                              \
+        .variable = (name), .option = (text)                                                       \
+    }
+
 const struct auto_tool auto_tools[] = {
     {
         .name = "go",
@@ -16,9 +43,9 @@ const struct auto_tool auto_tools[] = {
         .uses = {"build", "install", "test", "run", "get", "mod", "generate", "vet", "list", "tool",
             "work"},
         .offs = {"clean"},
-        .dirs = {{.sources = {{"GOCACHE"}, {"XDG_CACHE_HOME", .suffix = "/go-build"}},
+        .dirs = {{.sources = {AT("GOCACHE"), BELOW("XDG_CACHE_HOME", "/go-build")},
                      .fallback = "~/.cache/go-build"},
-            {.sources = {{"GOMODCACHE"}, {"GOPATH", .suffix = "/pkg/mod", .is_list = true}},
+            {.sources = {AT("GOMODCACHE"), LIST_BELOW("GOPATH", "/pkg/mod")},
                 .fallback = "~/go/pkg/mod"}},
     },
     {
@@ -27,7 +54,7 @@ const struct auto_tool auto_tools[] = {
         .uses = {"ci", "install", "i", "add", "update", "up", "exec", "x", "init", "create", "cit",
             "it", "install-test", "install-ci-test", "clean-install", "rebuild", "audit", "dedupe"},
         .offs = {"cache clean", "cache rm"},
-        .dirs = {{.sources = {{NULL, "--cache"}, {"npm_config_cache"}, {"NPM_CONFIG_CACHE"}},
+        .dirs = {{.sources = {OPTION("--cache"), AT("npm_config_cache"), AT("NPM_CONFIG_CACHE")},
             .fallback = "~/.npm"}},
     },
     {
@@ -37,8 +64,8 @@ const struct auto_tool auto_tools[] = {
         .uses = {"install", "add", "global", "upgrade", "import", "create", "dlx", "workspaces"},
         .is_used_bare = true,
         .offs = {"cache clean"},
-        .dirs = {{.sources = {{NULL, "--cache-folder"}, {"YARN_CACHE_FOLDER"},
-                      {"XDG_CACHE_HOME", .suffix = "/yarn"}},
+        .dirs = {{.sources = {OPTION("--cache-folder"), AT("YARN_CACHE_FOLDER"),
+                      BELOW("XDG_CACHE_HOME", "/yarn")},
             .fallback = "~/.cache/yarn",
             .fallback_root = "/usr/local/share/.cache/yarn"}},
     },
@@ -48,9 +75,9 @@ const struct auto_tool auto_tools[] = {
         .uses = {"install", "i", "add", "fetch", "update", "up", "dlx", "deploy", "import",
             "install-test", "it", "rebuild"},
         .offs = {"store prune"},
-        .dirs = {{.sources = {{NULL, "--store-dir"}, {"npm_config_store_dir"},
-                      {"NPM_CONFIG_STORE_DIR"}, {"PNPM_HOME", .suffix = "/store"},
-                      {"XDG_DATA_HOME", .suffix = "/pnpm/store"}},
+        .dirs = {{.sources = {OPTION("--store-dir"), AT("npm_config_store_dir"),
+                      AT("NPM_CONFIG_STORE_DIR"), BELOW("PNPM_HOME", "/store"),
+                      BELOW("XDG_DATA_HOME", "/pnpm/store")},
             .fallback = "~/.local/share/pnpm/store"}},
     },
     {
@@ -59,8 +86,8 @@ const struct auto_tool auto_tools[] = {
         .uses = {"install", "download", "wheel"},
         .offs = {"--no-cache-dir", "cache purge"},
         .off_variables = {"PIP_NO_CACHE_DIR"},
-        .dirs = {{.sources = {{NULL, "--cache-dir"}, {"PIP_CACHE_DIR"},
-                      {"XDG_CACHE_HOME", .suffix = "/pip"}},
+        .dirs = {{.sources = {OPTION("--cache-dir"), AT("PIP_CACHE_DIR"),
+                      BELOW("XDG_CACHE_HOME", "/pip")},
             .fallback = "~/.cache/pip"}},
     },
     {
@@ -70,8 +97,8 @@ const struct auto_tool auto_tools[] = {
         .offs = {"--no-cache", "--no-cache-dir", "cache clean", "cache prune",
             "--link-mode=symlink", "--link-mode symlink"},
         .off_variables = {"UV_NO_CACHE"},
-        .dirs = {{.sources = {{NULL, "--cache-dir"}, {"UV_CACHE_DIR"},
-                      {"XDG_CACHE_HOME", .suffix = "/uv"}},
+        .dirs = {{.sources = {OPTION("--cache-dir"), AT("UV_CACHE_DIR"),
+                      BELOW("XDG_CACHE_HOME", "/uv")},
             .fallback = "~/.cache/uv"}},
     },
     {
@@ -80,11 +107,11 @@ const struct auto_tool auto_tools[] = {
         .programs = {"poetry"},
         .uses = {"install", "add", "update", "lock", "sync"},
         .offs = {"--no-cache", "cache clear"},
-        .dirs = {{.sources = {{"POETRY_CACHE_DIR", .suffix = "/cache"},
-                      {"XDG_CACHE_HOME", .suffix = "/pypoetry/cache"}},
+        .dirs = {{.sources = {BELOW("POETRY_CACHE_DIR", "/cache"),
+                      BELOW("XDG_CACHE_HOME", "/pypoetry/cache")},
                      .fallback = "~/.cache/pypoetry/cache"},
-            {.sources = {{"POETRY_CACHE_DIR", .suffix = "/artifacts"},
-                 {"XDG_CACHE_HOME", .suffix = "/pypoetry/artifacts"}},
+            {.sources = {BELOW("POETRY_CACHE_DIR", "/artifacts"),
+                 BELOW("XDG_CACHE_HOME", "/pypoetry/artifacts")},
                 .fallback = "~/.cache/pypoetry/artifacts"}},
     },
     {
@@ -93,43 +120,45 @@ const struct auto_tool auto_tools[] = {
         .uses = {"build", "b", "test", "t", "run", "r", "check", "c", "install", "fetch", "update",
             "doc", "bench", "clippy", "vendor", "add", "chef", "rustc", "auditable", "nextest",
             "zigbuild", "package", "generate-lockfile"},
-        .dirs = {{.sources = {{"CARGO_HOME", .suffix = "/registry"}},
+        .dirs = {{.sources = {BELOW("CARGO_HOME", "/registry")},
                      .fallback = "~/.cargo/registry",
                      .is_locked = true},
-            {.sources = {{"CARGO_HOME", .suffix = "/git"}},
+            {.sources = {BELOW("CARGO_HOME", "/git")},
                 .fallback = "~/.cargo/git",
                 .is_locked = true}},
     },
     {
         .name = "maven",
         .programs = {"mvn", "mvnd"},
-        .dirs = {{.sources = {{NULL, "-Dmaven.repo.local"}, {"MAVEN_ARGS", "-Dmaven.repo.local"},
-                      {"MAVEN_OPTS", "-Dmaven.repo.local"}},
+        .dirs = {{.sources = {OPTION("-Dmaven.repo.local"),
+                      WITHIN("MAVEN_ARGS", "-Dmaven.repo.local"),
+                      WITHIN("MAVEN_OPTS", "-Dmaven.repo.local")},
             .fallback = "~/.m2/repository",
             .is_of_passwd = true}},
     },
     {
         .name = "maven",
         .programs = {"mvnw"},
-        .dirs = {{.sources = {{NULL, "-Dmaven.repo.local"}, {"MAVEN_ARGS", "-Dmaven.repo.local"},
-                      {"MAVEN_OPTS", "-Dmaven.repo.local"}},
-                     .fallback = "~/.m2/repository",
-                     .is_of_passwd = true},
-            {.sources = {{"MAVEN_USER_HOME", .suffix = "/wrapper/dists"}},
-                .fallback = "~/.m2/wrapper/dists",
-                .is_of_passwd = true,
-                .is_locked = true}},
+        .dirs =
+            {{.sources = {OPTION("-Dmaven.repo.local"), WITHIN("MAVEN_ARGS", "-Dmaven.repo.local"),
+                  WITHIN("MAVEN_OPTS", "-Dmaven.repo.local")},
+                 .fallback = "~/.m2/repository",
+                 .is_of_passwd = true},
+                {.sources = {BELOW("MAVEN_USER_HOME", "/wrapper/dists")},
+                    .fallback = "~/.m2/wrapper/dists",
+                    .is_of_passwd = true,
+                    .is_locked = true}},
     },
     {
         .name = "gradle",
         .programs = {"gradle", "gradlew"},
-        .dirs = {{.sources = {{NULL, "--gradle-user-home", "/caches"}, {NULL, "-g", "/caches"},
-                      {"GRADLE_USER_HOME", .suffix = "/caches"}},
+        .dirs = {{.sources = {OPTION_BELOW("--gradle-user-home", "/caches"),
+                      OPTION_BELOW("-g", "/caches"), BELOW("GRADLE_USER_HOME", "/caches")},
                      .fallback = "~/.gradle/caches",
                      .is_of_passwd = true,
                      .is_locked = true},
-            {.sources = {{NULL, "--gradle-user-home", "/wrapper"}, {NULL, "-g", "/wrapper"},
-                 {"GRADLE_USER_HOME", .suffix = "/wrapper"}},
+            {.sources = {OPTION_BELOW("--gradle-user-home", "/wrapper"),
+                 OPTION_BELOW("-g", "/wrapper"), BELOW("GRADLE_USER_HOME", "/wrapper")},
                 .fallback = "~/.gradle/wrapper",
                 .is_of_passwd = true,
                 .is_locked = true}},
@@ -181,7 +210,7 @@ const struct auto_tool auto_tools[] = {
         .programs = {"ccache"},
         .offs = {"--clear"},
         .off_variables = {"CCACHE_DISABLE"},
-        .dirs = {{.sources = {{"CCACHE_DIR"}, {"XDG_CACHE_HOME", .suffix = "/ccache"}},
+        .dirs = {{.sources = {AT("CCACHE_DIR"), BELOW("XDG_CACHE_HOME", "/ccache")},
             .fallback = "~/.cache/ccache"}},
     },
     {
@@ -189,15 +218,15 @@ const struct auto_tool auto_tools[] = {
         .programs = {"composer", "composer.phar"},
         .uses = {"install", "i", "update", "u", "upgrade", "require", "create-project", "global"},
         .offs = {"--no-cache", "clear-cache", "clearcache", "cc"},
-        .dirs = {{.sources = {{"COMPOSER_CACHE_DIR"}, {"COMPOSER_HOME", .suffix = "/cache"},
-                      {"XDG_CACHE_HOME", .suffix = "/composer"}},
+        .dirs = {{.sources = {AT("COMPOSER_CACHE_DIR"), BELOW("COMPOSER_HOME", "/cache"),
+                      BELOW("XDG_CACHE_HOME", "/composer")},
             .fallback = "~/.cache/composer"}},
     },
     {
         .name = "bundler",
         .programs = {"bundle", "bundler"},
         .uses = {"install", "update", "add", "lock", "package", "cache"},
-        .dirs = {{.sources = {{"BUNDLE_USER_CACHE"}, {"BUNDLE_USER_HOME", .suffix = "/cache"}},
+        .dirs = {{.sources = {AT("BUNDLE_USER_CACHE"), BELOW("BUNDLE_USER_HOME", "/cache")},
             .fallback = "~/.bundle/cache"}},
     },
     {
@@ -205,7 +234,7 @@ const struct auto_tool auto_tools[] = {
         .programs = {"dotnet", "nuget", "msbuild"},
         .uses = {"restore", "build", "publish", "run", "test", "pack", "add", "install", "tool"},
         .offs = {"nuget locals", "locals"},
-        .dirs = {{.sources = {{"NUGET_PACKAGES"}}, .fallback = "~/.nuget/packages"}},
+        .dirs = {{.sources = {AT("NUGET_PACKAGES")}, .fallback = "~/.nuget/packages"}},
     },
 };
 

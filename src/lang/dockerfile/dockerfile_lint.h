@@ -52,7 +52,6 @@ struct dockerfile_rule_spec {
     const char *description;
     const char *url;      /* NULL: none */
     bool is_experimental; /* off, unless it is asked for */
-    bool is_suggestion;   /* told by a check alone, and breaks nothing */
 };
 
 /* In the order of enum dockerfile_rule. */

@@ -74,7 +74,7 @@ const struct dockerfile_rule_spec dockerfile_rules[] = {
         "Mount options know variables of the build, but nothing else of a shell's", NULL, false},
     [DOCKERFILE_RULE_CACHE_MOUNT] = {"CacheMountSuggested",
         "Caches of compilers and package managers live on from build to build in cache mounts",
-        NULL, false, .is_suggestion = true},
+        NULL, false},
     [DOCKERFILE_RULE_TOO_MANY] = {"TooManyWarnings",
         "What comes after the limit of warnings is not shown", NULL, false},
 };
