@@ -10,9 +10,12 @@
  *     cachemount_list.c    what there is
  *     cachemount_remove.c  removed, emptied, and what the dead left of that
  *     cachemount_join.c    PRIVATE directories joined with the primary
+ *     cachemount_walk.c    where the bytes of a mount are
  *     cachemount_trim.c    after a build: measured, and held to its quota
  */
 #pragma once
+
+#include <sys/stat.h>
 
 #include "disk/cachemount/cachemount.h"
 #include "util/limits.h"
@@ -127,3 +130,10 @@ COB_RESULT struct cob_error *cob_cachemount_sweep(struct cob_cachemount_pool *po
 /* Join the idle PRIVATE directories of an id with its primary, if that is idle, too. What goes
  * wrong is left for the next time. */
 void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex);
+
+/* --- cachemount_walk.c --- */
+
+/* Visit all below fs_fd, a directory before what is in it; path begins with "./". What vanishes
+ * meanwhile, or lies deeper than a path can say, is passed over. */
+void cob_cachemount_walk(
+    int fs_fd, void (*visit)(void *arg, const char *path, const struct stat *st), void *arg);

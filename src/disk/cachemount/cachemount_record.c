@@ -74,6 +74,8 @@ struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *pool, const 
     if (!pool->db)
         return NULL;
     COB_TRY(write_name(slot_fd, request));
+    if (request->is_look)
+        return NULL;
     COB_TRY(upsert_row(pool, dir, request));
     return count_use(pool, request);
 }
