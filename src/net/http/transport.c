@@ -19,6 +19,7 @@ struct transfer {
     const struct cob_http_request *request;
     struct cob_http_response *response;
     struct cob_error *err; /* what a callback met */
+    bool has_headers;      /* all of this answer's; libcurl is content with some of them */
     bool is_cut;           /* enough of an error's body was read */
     size_t n_header_bytes; /* of this answer and those that announced it */
     uint64_t n_bytes;      /* all that came in or went out */
@@ -80,6 +81,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
     transfer->n_bytes += len;
     if (g_str_has_prefix(line, "HTTP/"))
         begin_answer(transfer, line);
+    transfer->has_headers = line[0] == '\r' || line[0] == '\n';
     transfer->n_header_bytes += len;
     if (transfer->n_header_bytes > COB_LIMIT_HTTP_HEADER_BYTES) {
         transfer->err = cob_fail(COB_EXHAUSTED,
@@ -417,6 +419,10 @@ static struct cob_error *judge(struct transfer *transfer, CURLcode code)
         COB_TRY(find_refusal(transfer->request, why));
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
+    if (response->fate == COB_HTTP_ANSWERED && !transfer->has_headers) {
+        response->fate = COB_HTTP_BROKEN;
+        why = "the answer ends within its headers";
+    }
     if (response->fate != COB_HTTP_ANSWERED)
         response->why = cob_fail(COB_UNAVAILABLE, "%s: %s", transfer->request->url->server, why);
     return NULL;
