@@ -4,7 +4,7 @@
  * asked for is an error, by whichever way; one that is asked not to be is as it should be.
  *
  *     --attest type=sbom, --sbom=true, --provenance=mode=max     request->attests
- *     --build-arg BUILDKIT_ATTEST_SBOM=generator=...             BuildKit's frontend knows it as well
+ *     --build-arg BUILDKIT_ATTEST_SBOM=generator=...             BuildKit's frontend knows it, too
  *
  * spec: buildx util/buildflags/attests.go; BuildKit frontend/attestations/parse.go. There is no
  *       "disabled" in the latter: here, "false" and "disabled=true" mean that in both.
