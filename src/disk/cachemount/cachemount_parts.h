@@ -30,8 +30,9 @@ struct cob_cachemount_pool {
     void (*on_release)(void *arg);
     void *arg;
     int n_leases;        /* atomic */
-    GMutex lock;         /* guards touched */
+    GMutex lock;         /* guards touched, watchers */
     GHashTable *touched; /* "<namespace>" NUL "<id>" as GBytes, owned: used since the last settle */
+    GArray *watchers;    /* int, owned: inotify descriptors that watch nothing now */
 };
 
 /* "<64 hex digits>", which with "-0", "-1", ... are the folders of an id. The caller frees it. */
