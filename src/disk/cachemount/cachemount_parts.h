@@ -107,6 +107,10 @@ COB_RESULT struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *p
 COB_RESULT struct cob_error *cob_cachemount_read_row(
     struct cob_cachemount_pool *pool, struct cob_cachemount_entry *entry);
 
+/* What was done in one directory counts for another, whose size is not known any more. */
+COB_RESULT struct cob_error *cob_cachemount_join_rows(
+    struct cob_cachemount_pool *pool, const char *from_dir, const char *to_dir);
+
 /* The row goes, and with the last one of its id the uses. */
 COB_RESULT struct cob_error *cob_cachemount_forget(
     struct cob_cachemount_pool *pool, const char *dir);
