@@ -49,6 +49,9 @@
 #define COB_LIMIT_SSH_KEY_BYTES (100 * COB_KIB)  /* as in BuildKit's sshprovider */
 #define COB_LIMIT_SSHAGENT_BYTES (256 * COB_KIB) /* of a message, as OpenSSH has it */
 #define COB_LIMIT_PASSWD_BYTES (10 * COB_MIB)
+#define COB_LIMIT_CACHE_DOCUMENT_BYTES (64 * COB_MIB) /* what describes a cache elsewhere */
+#define COB_LIMIT_CACHE_BLOBS 1000000                 /* of one folder of caches */
+#define COB_LIMIT_CACHE_DEPTH 8                       /* indexes in indexes there */
 #define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
 
 /* net/: what a server makes us read */

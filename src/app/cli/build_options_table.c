@@ -23,8 +23,8 @@ const struct cli_option cli_build_options[] = {
     {"build-context", 0, CLI_LIST, "stringArray", "Additional build contexts (e.g., name=path)",
         false},
     {"call", 0, CLI_TEXT, "string",
-        "Ask about the Dockerfile instead of building it: check, outline or targets "
-        "(format: \"outline,format=json\")",
+        "Ask about the Dockerfile instead of building it: check, outline, targets, convertllb or "
+        "subrequests.describe (format: \"outline,format=json\")",
         false},
     {"cgroup-parent", 0, CLI_TEXT, "string", "Set the parent cgroup for the RUN instructions",
         false},
