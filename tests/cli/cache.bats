@@ -380,6 +380,52 @@ let_go() {
     expect_equal "$(field a Uses)" 1
 }
 
+# in_bash WORD...: what bash would complete the last one to, in $output.
+in_bash() {
+    # shellcheck disable=SC2016
+    run bash -c 'source ./cob.bash; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _cob; printf "%s\n" "${COMPREPLY[@]}"' - "$@"
+}
+
+@test "cache: shells complete commands and ids" {
+    need_program fish zsh
+    local shell
+    fill /go/pkg 'true'
+    fill 'a b' 'true'
+    fill npm 'true' --build-arg BUILDKIT_CACHE_MOUNT_NS=ci
+    mkdir bin && ln -s "$COB" bin/cob && PATH=$PWD/bin:$PATH
+    for shell in bash fish; do cob completion "$shell" >"cob.$shell"; done
+    cob completion zsh >_cob
+    in_bash cob ca
+    expect_exact cache
+    in_bash cob cache ''
+    expect_exact $'cp\ninspect\nls\npin\nquota\nrm\nunpin'
+    in_bash cob cache rm ''
+    expect_exact $'/go/pkg\na\\ b\nci/npm'
+    in_bash cob cache inspect /g
+    expect_exact /go/pkg
+    in_bash cob cache cp /g
+    expect_exact /go/pkg:
+    in_bash cob cache rm --fo
+    expect_exact --force
+    run fish --no-config -c 'source cob.fish; complete -C "cob cache in"; complete -C "cob cache pin "'
+    expect_exact $'inspect\tDisplay detailed information on cache mounts\n/go/pkg\na b\nci/npm'
+    # zsh completes at a prompt alone; here its functions tell what they were given.
+    run zsh -f -c '_describe() { print -rl -- "${commands[@]}"; }; words=(cob cache "") CURRENT=3; source ./_cob'
+    expect_line 'unpin:Let cache mounts be removed again'
+    run zsh -f -c '_arguments() { print -rl -- "$@"; }; compadd() { print -rl -- "${found[@]}"; }
+        words=(cob cache rm "") CURRENT=4; source ./_cob; _cob_words cachemounts'
+    expect_line '\*:word:_cob_words cachemounts'
+    expect_line 'a b'
+    expect_line 'ci/npm'
+}
+
+@test "cache: a completion is silent and makes nothing where there is no store" {
+    run env COB_ROOT="$T/nowhere" "$COB" debug complete cachemounts
+    expect_status 0
+    expect_exact ''
+    [ ! -e "$T/nowhere" ]
+}
+
 @test "--no-cache-mounts: empties those of the build's steps, all or by id, and no others" {
     local id
     for id in a b other; do fill "$id" 'echo x >/c/f'; done
