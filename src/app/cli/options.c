@@ -264,7 +264,8 @@ struct cob_error *cli_command_find(
         g_assert(n_known < MAX_COMMANDS);
         known[n_known++] = (*at)->name;
     }
-    visible = cob_text_visible(!strcmp(args[0], "debug") && pair ? pair : args[0]);
+    visible = cob_text_visible(
+        pair && (!strcmp(args[0], "debug") || cli_group_find(args[0])) ? pair : args[0]);
     meant = cob_text_suggest(visible, known);
     if (meant)
         return cob_fail(COB_INVALID, "unknown command: %s (did you mean %s?)", visible, meant);

@@ -257,16 +257,20 @@ static struct cob_error *be_at_work(struct cob_cachebackend *backend)
     return err;
 }
 
-static struct cob_error *local_put_blob(
-    struct cob_cachebackend *backend, const char *digest, uint64_t size, int from_fd)
+static struct cob_error *local_put_blob(struct cob_cachebackend *backend, const char *digest,
+    uint64_t size, int from_fd, bool *ret_is_new)
 {
     const struct layout_folder *local = backend->own;
     g_autofree char *draft = cob_fs_draft_name("cob-");
     const char *name = digest + strlen(COB_DIGEST_PREFIX);
     cob_autoclose int fd = -1;
+    bool has = false;
 
-    (void)size; /* the digest says more */
     COB_TRY(be_at_work(backend));
+    COB_TRY(local_has_blob(backend, digest, size, &has));
+    *ret_is_new = !has;
+    if (has)
+        return NULL;
     COB_TRY(cob_open_beneath(local->ingest_fd, draft, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd));
     struct cob_error *err = fill_draft(fd, digest, from_fd, backend->cancel);
     if (close(g_steal_fd(&fd)) < 0 && !err)

@@ -22,12 +22,13 @@ struct backend_impl {
         struct cob_cachebackend *backend, const char *digest, uint64_t size, bool *ret_has);
     struct cob_error *(*get_blob)(struct cob_cachebackend *backend, const char *digest,
         uint64_t size, const struct cob_registry_sink *sink);
-    struct cob_error *(*put_blob)(
-        struct cob_cachebackend *backend, const char *digest, uint64_t size, int fd);
+    struct cob_error *(*put_blob)(struct cob_cachebackend *backend, const char *digest,
+        uint64_t size, int fd, bool *ret_is_new);
     struct cob_error *(*sweep)(struct cob_cachebackend *backend); /* NULL: nothing to do */
 };
 
 extern const struct backend_impl cob_backend_local;
+extern const struct backend_impl cob_backend_registry;
 
 struct cob_cachebackend {
     const struct backend_impl *impl;
@@ -43,3 +44,8 @@ struct cob_cachebackend {
  */
 struct cob_cachebackend_document *cob_backend_document_new(
     GBytes *bytes, const char *media_type, const char *version);
+
+/* Read a blob for an upload, by pread().  arg: the descriptor, an int *.
+ * errors: COB_ABORTED when it ends early. */
+COB_RESULT struct cob_error *cob_backend_read_fd(
+    void *arg, uint64_t offset, void *buffer, size_t len, size_t *ret_n);

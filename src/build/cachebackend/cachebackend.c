@@ -11,6 +11,7 @@
 
 static const struct backend_impl *const impls[] = {
     [COB_CACHEBACKEND_LOCAL] = &cob_backend_local,
+    [COB_CACHEBACKEND_REGISTRY] = &cob_backend_registry,
     [COB_CACHEBACKEND_INLINE] = NULL,
 };
 
@@ -178,13 +179,11 @@ struct cob_error *cob_cachebackend_get_blob(struct cob_cachebackend *backend, co
 static struct cob_error *put_blob(
     struct cob_cachebackend *backend, const char *digest, uint64_t size, int fd, bool *ret_is_new)
 {
-    bool has = false;
-
-    COB_TRY(has_blob(backend, digest, size, &has));
-    *ret_is_new = !has;
-    if (has)
+    COB_TRY(check_digest(digest));
+    if (is_known(backend, digest))
         return NULL;
-    COB_TRY(cob_wrap(backend->impl->put_blob(backend, digest, size, fd), "blob %s", digest));
+    COB_TRY(cob_wrap(
+        backend->impl->put_blob(backend, digest, size, fd, ret_is_new), "blob %s", digest));
     set_known(backend, digest);
     return NULL;
 }
@@ -198,6 +197,20 @@ struct cob_error *cob_cachebackend_put_blob(
         cob_wrap(put_blob(backend, digest, size, fd, &is_new), "cache %s", backend->options->text));
     if (ret_is_new)
         *ret_is_new = is_new;
+    return NULL;
+}
+
+struct cob_error *cob_backend_read_fd(
+    void *arg, uint64_t offset, void *buffer, size_t len, size_t *ret_n)
+{
+    const int *fd = arg;
+    ssize_t n = TEMP_FAILURE_RETRY(pread(*fd, buffer, len, (off_t)offset));
+
+    if (n < 0)
+        return cob_fail_errno(errno, "read");
+    if (n == 0)
+        return cob_fail(COB_ABORTED, "the file became shorter while it was sent");
+    *ret_n = (size_t)n;
     return NULL;
 }
 

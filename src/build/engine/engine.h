@@ -62,6 +62,7 @@ struct cob_engine_request {
     const struct cob_engine_secret *secrets;
     size_t n_secrets;
     const char *const *ssh;     /* "default", "ID=SOCKET", "ID=KEY,KEY" */
+    const char *const *attests; /* "type=sbom,disabled=true"; of a type the last one counts */
     const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
     unsigned n_parallel;
 };
@@ -86,11 +87,18 @@ COB_RESULT struct cob_error *cob_engine_build(struct cob_engine *engine,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result);
 
 /* What can be asked of a Dockerfile without building it.
- * spec: BuildKit frontend/subrequests: lint, outline, targets; all of version 1.0.0. */
-enum cob_engine_method { COB_ENGINE_LINT, COB_ENGINE_OUTLINE, COB_ENGINE_TARGETS };
+ * spec: BuildKit frontend/subrequests; the versions are in subrequest_table.c. */
+enum cob_engine_method {
+    COB_ENGINE_LINT,
+    COB_ENGINE_OUTLINE,
+    COB_ENGINE_TARGETS,
+    COB_ENGINE_CONVERT_LLB, /* the build as JSON: cob_llb_json() */
+    COB_ENGINE_DESCRIBE,    /* what can be asked */
+};
 
 struct cob_engine_answer {
-    char *json, *text;       /* BuildKit's result.json and result.txt */
+    char *json, *text;       /* BuildKit's result.json and result.txt; text: NULL: there is none */
+    const char *version;     /* of the question, static */
     char *suggestions;       /* of COB_ENGINE_LINT, as the text; NULL, or empty: none */
     unsigned n_warnings;     /* of COB_ENGINE_LINT */
     struct cob_error *error; /* of COB_ENGINE_LINT: what keeps the Dockerfile from being built */

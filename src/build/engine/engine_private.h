@@ -39,6 +39,31 @@ COB_RESULT struct cob_error *cob_engine_executor(
 COB_RESULT struct cob_error *cob_engine_cachemounts(
     struct cob_engine *engine, struct cob_cachemount_pool **ret_pool);
 
+/* --- attests.c --- */
+
+/* Is no attestation asked for?  errors: COB_UNIMPLEMENTED, COB_INVALID. */
+COB_RESULT struct cob_error *cob_engine_check_attests(const struct cob_engine_request *request);
+
+/* --- build_args.c --- */
+
+/* The value of a build argument, from the environment where the request says so; NULL: not given.
+ * Borrowed. */
+const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name);
+
+/* The same, NULL for an empty one, too. */
+const char *cob_engine_build_arg_set(const struct cob_engine_request *request, const char *name);
+
+/* Is it given as true, in Go's words? */
+bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name);
+
+/* Has the result the form of several platforms?  errors: COB_INVALID: BUILDKIT_MULTI_PLATFORM says
+ * something else than the platforms, or nothing. */
+COB_RESULT struct cob_error *cob_engine_multi_platform(
+    const struct cob_engine_request *request, size_t n_platforms, bool *ret);
+
+/* Refuse arguments for what is gone. */
+COB_RESULT struct cob_error *cob_engine_check_build_args(const struct cob_engine_request *request);
+
 /* --- internal.c --- */
 
 /* A step of cob's own, on show while it lasts. */
@@ -97,10 +122,15 @@ struct context_tree *cob_engine_contexts_find(const struct contexts *contexts, c
 COB_RESULT struct cob_error *cob_engine_contexts_dockerfile(
     const struct contexts *contexts, GBytes **ret_bytes);
 
+/* Is the build context none of the user's directories? Then nothing in it is left out, whatever
+ * its ".dockerignore" says: that is for what a client sends, and this is there already.
+ * spec: BuildKit frontend/dockerui/config.go, MainContext and DockerIgnorePatterns. */
+bool cob_engine_contexts_is_remote(const struct contexts *contexts);
+
 /* Read "<Dockerfile>.dockerignore" beside it, else ".dockerignore" of the build context.
- * ret_bytes: NULL: neither is there. */
+ * ret_file: the caller's; NULL: neither is there. */
 COB_RESULT struct cob_error *cob_engine_contexts_ignore(
-    const struct contexts *contexts, GBytes **ret_bytes);
+    const struct contexts *contexts, struct cob_srcfile **ret_file);
 
 /* --- context_epoch.c --- */
 
@@ -108,11 +138,13 @@ COB_RESULT struct cob_error *cob_engine_contexts_ignore(
 struct epoch {
     bool is_set;
     int64_t time_s;
+    char text[24]; /* the number; "": it is not set */
 };
 
-/* Find out which time the build argument means, and put the number in its place. */
+/* Find out which time the build argument, or a global ARG, means, and put the number in the place
+ * of both.  ret_epoch: wish borrows from it. */
 COB_RESULT struct cob_error *cob_engine_epoch(const struct frontend_call *call,
-    const struct cob_dockerfile *dockerfile, const struct cob_dockerfile_request *wish,
+    const struct cob_dockerfile *dockerfile, struct cob_dockerfile_request *wish,
     struct epoch *ret_epoch);
 
 /* --- context_main.c --- */
@@ -166,19 +198,30 @@ COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call 
     struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
 
-/* The value of a build argument, from the environment where the request says so; NULL: not given.
- * Borrowed. */
-const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name);
-
-/* Is it given as true, in Go's words? */
-bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name);
-
 /* The platform of this machine. The caller frees it. */
 char *cob_engine_host_platform(void);
 
 /* What a user calls a platform ("arm64", "linux/arm64/v8"), as it is normally written.
  * text: NULL: this machine's. ret_platform: the caller's. */
 COB_RESULT struct cob_error *cob_engine_platform(const char *text, char **ret_platform);
+
+/* --- subrequest.c, subrequest_table.c --- */
+
+/* A question as BuildKit describes it. */
+struct subrequest {
+    const char *name, *version, *description;
+    bool has_opts;          /* a list of them, maybe empty, and not null */
+    const char *option[2];  /* the one that it has, and what that means; NULL: none */
+    const char *results[4]; /* the names of what it answers with, then NULL */
+};
+extern const struct subrequest cob_engine_subrequests[]; /* by enum cob_engine_method */
+
+/* Answer COB_ENGINE_DESCRIBE. */
+void cob_engine_describe(struct cob_engine_answer *answer);
+
+/* Append rows of cells as Go's tabwriter lays them out: all but the last as wide as the widest of
+ * its column and a gap.  cells: char *, n_columns for each row. */
+void cob_engine_append_table(GString *out, const GPtrArray *cells, guint n_columns, size_t gap);
 
 /* --- cacheindex.c --- */
 

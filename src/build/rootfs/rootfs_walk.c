@@ -132,7 +132,8 @@ static bool make_dir(int dir_fd, const char *name)
 }
 
 /* Below a user's directory, what is made on the way to a mount is that user's: a step of his may
- * put other things into it, and then it stays. An owner that this user namespace lacks stays root. */
+ * put other things into it, and then it stays. Where this user namespace lacks that owner, it is
+ * root's. */
 static void give_to_owner_of(
     const struct walk *walk, const char *name, const struct stat *parent, struct stat *st)
 {

@@ -10,9 +10,12 @@
  *     cachemount_list.c    what there is
  *     cachemount_remove.c  removed, emptied, and what the dead left of that
  *     cachemount_join.c    PRIVATE directories joined with the primary
+ *     cachemount_walk.c    where the bytes of a mount are
  *     cachemount_trim.c    after a build: measured, and held to its quota
  */
 #pragma once
+
+#include <sys/stat.h>
 
 #include "disk/cachemount/cachemount.h"
 #include "util/limits.h"
@@ -27,8 +30,9 @@ struct cob_cachemount_pool {
     void (*on_release)(void *arg);
     void *arg;
     int n_leases;        /* atomic */
-    GMutex lock;         /* guards touched */
+    GMutex lock;         /* guards touched, watchers */
     GHashTable *touched; /* "<namespace>" NUL "<id>" as GBytes, owned: used since the last settle */
+    GArray *watchers;    /* int, owned: inotify descriptors that watch nothing now */
 };
 
 /* "<64 hex digits>", which with "-0", "-1", ... are the folders of an id. The caller frees it. */
@@ -103,6 +107,10 @@ COB_RESULT struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *p
 COB_RESULT struct cob_error *cob_cachemount_read_row(
     struct cob_cachemount_pool *pool, struct cob_cachemount_entry *entry);
 
+/* What was done in one directory counts for another, whose size is not known any more. */
+COB_RESULT struct cob_error *cob_cachemount_join_rows(
+    struct cob_cachemount_pool *pool, const char *from_dir, const char *to_dir);
+
 /* The row goes, and with the last one of its id the uses. */
 COB_RESULT struct cob_error *cob_cachemount_forget(
     struct cob_cachemount_pool *pool, const char *dir);
@@ -127,3 +135,10 @@ COB_RESULT struct cob_error *cob_cachemount_sweep(struct cob_cachemount_pool *po
 /* Join the idle PRIVATE directories of an id with its primary, if that is idle, too. What goes
  * wrong is left for the next time. */
 void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex);
+
+/* --- cachemount_walk.c --- */
+
+/* Visit all below fs_fd, a directory before what is in it; path begins with "./". What vanishes
+ * meanwhile, or lies deeper than a path can say, is passed over. */
+void cob_cachemount_walk(
+    int fs_fd, void (*visit)(void *arg, const char *path, const struct stat *st), void *arg);

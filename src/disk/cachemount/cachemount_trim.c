@@ -4,7 +4,6 @@
  * first that were neither read nor written for the longest time. Nobody has it meanwhile, and what
  * is left is no file cut short: a file goes whole or stays.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,8 +26,7 @@ struct old_file {
 
 struct trim {
     int fs_fd;
-    GPtrArray *todo; /* char *, owned: directories to be read */
-    GArray *files;   /* struct old_file, owned */
+    GArray *files; /* struct old_file, owned */
     uint64_t over_bytes;
     uint64_t n_trimmed, trimmed_bytes;
 };
@@ -43,38 +41,17 @@ static int64_t ns_of(const struct timespec *time)
     return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
-static void note_file(struct trim *trim, const char *path, const struct stat *st)
+static void note_file(void *arg, const char *path, const struct stat *st)
 {
+    struct trim *trim = arg;
     const struct old_file file = {.path = g_strdup(path),
         .used_ns = MAX(ns_of(&st->st_atim), ns_of(&st->st_mtim)),
         .size_bytes = (uint64_t)st->st_blocks * SECTOR_BYTES / MAX(st->st_nlink, 1)};
 
-    g_array_append_val(trim->files, file);
-}
-
-static void read_directory(struct trim *trim, const char *path)
-{
-    int fd = -1;
-    g_autoptr(cob_error) gone = cob_open_beneath(trim->fs_fd, path, O_RDONLY | O_DIRECTORY, 0, &fd);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    const struct dirent *item;
-    struct stat st;
-
-    if (!dir)
-        cob_closep(&fd);
-    while (dir && (item = readdir(dir))) {
-        g_autofree char *below = g_build_filename(path, item->d_name, NULL);
-
-        if (!strcmp(item->d_name, ".") || !strcmp(item->d_name, "..") ||
-            fstatat(dirfd(dir), item->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        if (S_ISDIR(st.st_mode))
-            g_ptr_array_add(trim->todo, g_steal_pointer(&below));
-        else
-            note_file(trim, below, &st);
-    }
-    if (dir)
-        closedir(dir);
+    if (S_ISDIR(st->st_mode))
+        g_free(file.path);
+    else
+        g_array_append_val(trim->files, file);
 }
 
 static gint compare_ages(gconstpointer a, gconstpointer b)
@@ -116,20 +93,13 @@ static void remove_file(struct trim *trim, const struct old_file *file)
 /* fs_fd: of a directory that is held alone. */
 static void trim_tree(struct trim *trim)
 {
-    trim->todo = g_ptr_array_new_with_free_func(g_free);
     trim->files = g_array_new(FALSE, FALSE, sizeof(struct old_file));
     g_array_set_clear_func(trim->files, old_file_clear);
-    g_ptr_array_add(trim->todo, g_strdup("."));
-    while (trim->todo->len > 0) {
-        g_autofree char *path = g_ptr_array_steal_index(trim->todo, trim->todo->len - 1);
-
-        read_directory(trim, path);
-    }
+    cob_cachemount_walk(trim->fs_fd, note_file, trim);
     g_array_sort(trim->files, compare_ages);
     for (guint i = 0; i < trim->files->len && trim->trimmed_bytes < trim->over_bytes; i++)
         remove_file(trim, &g_array_index(trim->files, struct old_file, i));
     g_array_unref(trim->files);
-    g_ptr_array_unref(trim->todo);
 }
 
 /* excess: what came of it is added. */
