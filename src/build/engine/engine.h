@@ -47,13 +47,15 @@ struct cob_engine_request {
     const char *const *tags;   /* image names */
     bool is_no_cache;          /* every step runs; cache mounts stay */
     const char *const *no_cache_stages;
-    bool is_pulling;                /* ask the registry although the image is here */
-    const char *const *platforms;   /* "linux/arm64"; none: this machine's */
-    const char *network;            /* "default", "host", "none" */
-    const char *const *allow;       /* entitlements: "network.host" */
-    const char *const *extra_hosts; /* "name=address" */
-    int64_t shm_size_bytes;         /* of /dev/shm in steps */
-    const char *cgroup_parent;      /* of the cgroups of steps */
+    bool is_no_cache_mounts;            /* empty the cache mounts before the build: */
+    const char *const *no_cache_mounts; /* those of these ids; NULL: of all steps */
+    bool is_pulling;                    /* ask the registry although the image is here */
+    const char *const *platforms;       /* "linux/arm64"; none: this machine's */
+    const char *network;                /* "default", "host", "none" */
+    const char *const *allow;           /* entitlements: "network.host" */
+    const char *const *extra_hosts;     /* "name=address" */
+    int64_t shm_size_bytes;             /* of /dev/shm in steps */
+    const char *cgroup_parent;          /* of the cgroups of steps */
     const struct cob_llb_ulimit *ulimits;
     size_t n_ulimits;
     const struct cob_engine_secret *secrets;

@@ -6,6 +6,7 @@
  *     build.c       a request through all its stations
  *     frontend.c    Dockerfile, .dockerignore and base images: bytes in, LLB out
  *     cacheindex.c  the solver's index: cache records in the database, locks in the store
+ *     cachemounts.c cache mounts before a build, emptied, and after it, held to their quotas
  *     client.c      what ops ask of the user's side: directories and secrets
  *     internal.c    steps that cob adds, shown as vertices: "[internal] load .dockerignore"
  *     runimage.c    cob run
@@ -238,6 +239,18 @@ COB_RESULT struct cob_error *cob_engine_uses_save(struct uses *uses);
 
 /* The index over a store; `uses` is borrowed as long as it is used. */
 struct cob_solver_index cob_engine_index(struct uses *uses);
+
+/* --- cachemounts.c --- */
+
+/* Empty the cache mounts that the request says, of those that steps of the graph name.
+ * errors: COB_INVALID: no step names it, with those that there are. */
+COB_RESULT struct cob_error *cob_engine_empty_cachemounts(struct cob_cachemount_pool *pool,
+    const struct cob_engine_request *request, const struct cob_llb_graph *graph,
+    const struct cob_observer *observer, struct cob_cancel *cancel);
+
+/* Measure what was used, and warn of what is above its quota. */
+COB_RESULT struct cob_error *cob_engine_settle_cachemounts(
+    struct cob_cachemount_pool *pool, const struct cob_observer *observer);
 
 /* --- client.c --- */
 
