@@ -93,6 +93,17 @@ static bool is_part(const char *part)
     return len > 0 && len <= MAX_PART_BYTES && part[len] == '\0';
 }
 
+/* containerd's words. The version and features of an OS, which its rule allows in parentheses, are
+ * nothing that an image for Linux has: they are refused here. */
+#define BAD_OS                                                                                     \
+    "\"%.200s\" is an invalid OS component of \"%.200s\": OSAndVersion specifier component must "  \
+    "match "                                                                                       \
+    "\"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%%-]*)((?:\\\\+[A-Za-z0-9_.%%-]+)*)\\\\))?$\": "      \
+    "invalid argument"
+#define BAD_PART                                                                                   \
+    "\"%.200s\" is an invalid component of \"%.200s\": platform specifier component must match "   \
+    "\"^[A-Za-z0-9_.-]+$\": invalid argument"
+
 /* One word: "local", an OS, or an architecture. NULL when it is none of them. */
 static struct cob_platform *from_word(const char *word, const struct cob_platform *host)
 {
@@ -114,23 +125,24 @@ struct cob_error *cob_platform_parse(
     g_auto(GStrv) parts = g_strsplit(text, "/", 4);
     unsigned n_parts = g_strv_length(parts);
 
+    if (strchr(text, '*'))
+        return cob_fail(
+            COB_INVALID, "\"%.200s\": wildcards not yet supported: invalid argument", text);
     for (unsigned i = 0; i < n_parts; i++) {
-        if (!is_part(parts[i]))
-            return cob_fail(COB_INVALID,
-                "\"%.200s\" is an invalid component of \"%.200s\": platform specifier component "
-                "must be letters, digits, '_', '.' and '-'",
-                parts[i], text);
+        if (!is_part(parts[i]) || (i == 0 && strchr(parts[i], '.')))
+            return cob_fail(COB_INVALID, i == 0 ? BAD_OS : BAD_PART, parts[i], text);
     }
     if (n_parts < 1 || n_parts > 3)
         return cob_fail(COB_INVALID,
-            "\"%.200s\": cannot parse platform specifier, write os/arch or os/arch/variant, as in "
-            "linux/arm/v7",
+            "\"%.200s\": cannot parse platform specifier: invalid argument: write os/arch or "
+            "os/arch/variant, as in linux/arm/v7",
             text);
     if (n_parts == 1) {
         struct cob_platform *platform = from_word(parts[0], host);
 
         if (!platform)
-            return cob_fail(COB_INVALID, "\"%s\": unknown operating system or architecture", text);
+            return cob_fail(COB_INVALID,
+                "\"%s\": unknown operating system or architecture: invalid argument", text);
         *ret_platform = platform;
         return NULL;
     }
