@@ -72,7 +72,9 @@ static struct cob_error *read_option(const char *text, struct dockerfile_lint_op
         return cob_fail(COB_INVALID, "invalid check option \"%s\"", key);
     else if (!dockerfile_go_bool(value, &options->is_error))
         return cob_fail(COB_INVALID,
-            "failed to parse check option \"%s\": \"%s\" is neither true nor false", text, value);
+            "failed to parse check option \"%s\": strconv.ParseBool: parsing \"%s\": invalid "
+            "syntax",
+            text, value);
     return NULL;
 }
 
