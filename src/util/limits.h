@@ -41,6 +41,8 @@
 #define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
 #define COB_LIMIT_LAYER_RECORD_BYTES (2 * COB_MIB) /* beside a snapshot */
 #define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
+#define COB_LIMIT_CACHEMOUNT_ID_BYTES (64 * COB_KIB)
+#define COB_LIMIT_CACHEMOUNT_USES 64 /* steps that are remembered of a cache mount */
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000)      /* as in BuildKit's session/secrets */

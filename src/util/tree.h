@@ -39,6 +39,7 @@ struct cob_tree_usage {
     uint64_t size_bytes; /* allocated on disk; a file with several names counts once */
     uint64_t n_inodes;
     uint64_t n_entries; /* names, the tree's own one included */
+    uint64_t n_dirs;    /* of them */
     uint64_t fingerprint;
 };
 

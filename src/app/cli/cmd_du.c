@@ -132,8 +132,13 @@ static struct cob_error *add_mounts(struct cob_store *store, GPtrArray *records)
 
     COB_TRY(cob_cachemount_pool_open(store, NULL, NULL, &pool));
     COB_TRY(cob_cachemount_list(pool, &entries));
-    for (guint i = 0; i < entries->len; i++)
-        g_ptr_array_add(records, record_of_mount(entries->pdata[i]));
+    for (guint i = 0; i < entries->len; i++) {
+        struct cob_cachemount_entry *entry = entries->pdata[i];
+
+        if (!entry->is_size_current)
+            COB_TRY(cob_cachemount_measure(pool, entry));
+        g_ptr_array_add(records, record_of_mount(entry));
+    }
     return NULL;
 }
 

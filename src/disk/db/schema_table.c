@@ -115,5 +115,19 @@ static const char fourth[] = "CREATE TABLE evictions ("
                              "  at_us INT NOT NULL) WITHOUT ROWID;"
                              "CREATE INDEX evictions_at ON evictions (at_us);";
 
-const char *const cob_db_schema[] = {first, second, third, fourth};
+/* Cache mounts: how large they were when that was looked at, and which steps used them. */
+static const char cachemounts[] =
+    "ALTER TABLE cachemounts ADD COLUMN n_files INT NOT NULL DEFAULT 0;"
+    "ALTER TABLE cachemounts ADD COLUMN measured_us INT NOT NULL DEFAULT 0;"
+    "CREATE TABLE cachemount_uses ("
+    "  namespace TEXT NOT NULL,"
+    "  id TEXT NOT NULL,"
+    "  step TEXT NOT NULL,"
+    "  project TEXT NOT NULL,"
+    "  first_us INT NOT NULL,"
+    "  last_us INT NOT NULL,"
+    "  n_uses INT NOT NULL,"
+    "  PRIMARY KEY (namespace, id, step, project)) WITHOUT ROWID;";
+
+const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);
