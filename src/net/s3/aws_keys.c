@@ -44,7 +44,7 @@ static struct aws_keys *from_environment(void)
 
 static struct cob_error *from_profile(struct aws_keys **ret_keys)
 {
-    struct aws_profile profile = {NULL};
+    struct aws_profile profile = {0};
     struct cob_error *err = aws_profile_read(&profile);
 
     if (!err && !profile.keys && profile.unsupported)

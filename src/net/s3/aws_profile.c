@@ -152,7 +152,7 @@ static struct cob_error *read_both(const char *name, bool is_wanted, struct aws_
 struct cob_error *aws_profile_read(struct aws_profile *ret_profile)
 {
     const char *name = g_getenv("AWS_PROFILE");
-    struct aws_profile profile = {NULL};
+    struct aws_profile profile = {0};
 
     if (!name || !name[0])
         name = g_getenv("AWS_DEFAULT_PROFILE");

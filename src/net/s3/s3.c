@@ -61,7 +61,7 @@ static struct cob_error *find_region(
     const struct cob_s3_config *config, bool has_endpoint, char **ret_region)
 {
     const char *region = config->region && config->region[0] ? config->region : NULL;
-    struct aws_profile profile = {NULL};
+    struct aws_profile profile = {0};
 
     if (!region)
         region = variable("AWS_REGION");

@@ -229,7 +229,7 @@ static void test_round_trip(void)
 static void test_bucket_in_host(void)
 {
     struct fixture f;
-    struct place place = {NULL, NULL};
+    struct place place = {0};
 
     if (!can_run())
         return;

@@ -146,11 +146,11 @@ static void test_profile_table(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        struct aws_profile profile = {NULL};
+        struct aws_profile profile = {0};
         bool is_found = false;
 
         aws_profile_parse(rows[i].text, strlen(rows[i].text), rows[i].section, &profile, &is_found);
-        const struct aws_keys none = {NULL}, *keys = profile.keys ? profile.keys : &none;
+        const struct aws_keys none = {0}, *keys = profile.keys ? profile.keys : &none;
         g_autofree char *got = g_strdup_printf("%s/%s/%s/%s/%s",
             keys->access_key_id ? keys->access_key_id : "-",
             keys->secret_access_key ? keys->secret_access_key : "-",
