@@ -16,6 +16,9 @@
 #define COB_LIMIT_EXPAND_DEPTH 64          /* ${a:-${b:-...}} */
 #define COB_LIMIT_IGNORE_BYTES (16 * COB_MIB)
 #define COB_LIMIT_IGNORE_PATTERNS 100000
+#define COB_LIMIT_TOML_BYTES (1 * COB_MIB) /* of a configuration */
+#define COB_LIMIT_TOML_DEPTH 64            /* arrays and tables in each other */
+#define COB_LIMIT_TOML_VALUES 100000
 #define COB_LIMIT_LINT_WARNINGS 1000 /* of one Dockerfile */
 #define COB_LIMIT_LLB_OPS 1000000
 #define COB_LIMIT_LLB_OP_BYTES (16 * COB_MIB)
@@ -41,6 +44,9 @@
 #define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
 #define COB_LIMIT_LAYER_RECORD_BYTES (2 * COB_MIB) /* beside a snapshot */
 #define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
+
+#define COB_LIMIT_EVICTIONS 100000 /* notes on keys that were removed */
+#define COB_LIMIT_EVICTION_DAYS 90
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000)      /* as in BuildKit's session/secrets */

@@ -45,7 +45,7 @@ struct cli_command {
 
 /* One for each cmd_<verb>.c. */
 extern const struct cli_command cli_build, cli_completion, cli_debug_llb, cli_debug_man, cli_du,
-    cli_help, cli_images, cli_pull, cli_rmi, cli_run, cli_version;
+    cli_help, cli_images, cli_prune, cli_pull, cli_rmi, cli_run, cli_version;
 
 /* All of them, in the order of their names, then NULL. */
 extern const struct cli_command *const cli_commands[];
