@@ -44,6 +44,8 @@
 #define COB_LIMIT_TREE_DEPTH 1024 /* parts of a path, in layers and in what is copied */
 #define COB_LIMIT_LAYER_RECORD_BYTES (2 * COB_MIB) /* beside a snapshot */
 #define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
+#define COB_LIMIT_CACHEMOUNT_ID_BYTES (64 * COB_KIB)
+#define COB_LIMIT_CACHEMOUNT_USES 64 /* steps that are remembered of a cache mount */
 
 #define COB_LIMIT_EVICTIONS 100000 /* notes on keys that were removed */
 #define COB_LIMIT_EVICTION_DAYS 90
@@ -53,6 +55,9 @@
 #define COB_LIMIT_SSH_KEY_BYTES (100 * COB_KIB)  /* as in BuildKit's sshprovider */
 #define COB_LIMIT_SSHAGENT_BYTES (256 * COB_KIB) /* of a message, as OpenSSH has it */
 #define COB_LIMIT_PASSWD_BYTES (10 * COB_MIB)
+#define COB_LIMIT_CACHE_DOCUMENT_BYTES (64 * COB_MIB) /* what describes a cache elsewhere */
+#define COB_LIMIT_CACHE_BLOBS 1000000                 /* of one folder of caches */
+#define COB_LIMIT_CACHE_DEPTH 8                       /* indexes in indexes there */
 #define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
 
 /* net/: what a server makes us read */

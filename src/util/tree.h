@@ -40,6 +40,7 @@ struct cob_tree_usage {
     uint64_t linked_bytes; /* of that: in files with several names, here or elsewhere */
     uint64_t n_inodes;
     uint64_t n_entries; /* names, the tree's own one included */
+    uint64_t n_dirs;    /* of them */
     uint64_t fingerprint;
 };
 

@@ -156,8 +156,10 @@ static struct cob_error *measure_one(
             walk->usage.linked_bytes += (uint64_t)st.st_blocks * SECTOR_BYTES;
         walk->usage.n_inodes++;
     }
-    if (S_ISDIR(st.st_mode))
+    if (S_ISDIR(st.st_mode)) {
+        walk->usage.n_dirs++;
         let_wait(walk, name, path);
+    }
     return NULL;
 }
 

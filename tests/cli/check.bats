@@ -195,12 +195,105 @@ assert got["targets"][0]["description"] == "compiles" and got["targets"][0]["bas
 assert [t.get("default") for t in got["targets"]] == [None, None, True], got' "$output"
 }
 
+@test "call: what can be asked" {
+    need_program python3
+    printf 'FROM scratch\n' >Dockerfile
+    ask --call=subrequests.describe
+    expect_status 0
+    expect_equal "$output" 'NAME                 VERSION DESCRIPTION
+outline              1.0.0   List all parameters current build target supports
+targets              1.0.0   List all targets current build supports
+subrequests.describe 1.0.0   List available subrequest types
+lint                 1.0.0   Lint a Dockerfile
+convertllb           0.1.0   Convert Dockerfile to LLB' 'standard output'
+    ask --call=subrequests.describe,format=json
+    expect_status 0
+    python3 -c 'import json, sys
+got = {one["name"]: one for one in json.loads(sys.argv[1])}
+assert all(one["type"] == "rpc" and one["inputs"] is None and one["refs"] is None
+           for one in got.values())
+assert got["frontend.outline"]["opts"] == [
+    {"name": "target", "description": "Target build stage"}]
+assert got["frontend.targets"]["opts"] == []
+assert got["frontend.subrequests.describe"]["opts"] is None
+assert [one["name"] for one in got["frontend.lint"]["metadata"]] == [
+    "result.json", "result.txt", "result.statuscode"]
+assert got["frontend.convertllb"]["metadata"] == [{"name": "result.json", "description": ""}]
+assert got["frontend.convertllb"]["version"] == "0.1.0", got' "$output"
+    rm Dockerfile
+    ask --call=subrequests.describe
+    expect_status 1
+}
+
+@test "call: a build as LLB in JSON, of which every op has the bytes that its digest names" {
+    need_program python3
+    echo b >b
+    dockerfile <<'END'
+FROM scratch AS one
+ADD https://example.com/x.tar?a=<&> /x
+ADD --keep-git-dir https://example.com/r.git#v1:sub /g
+COPY --link --chown=1:2 --chmod=u=rwX b /b/
+COPY <<EOF /text
+ü "$HOME"
+EOF
+FROM scratch
+ENV PATH=/bin
+COPY --parents --exclude=x --from=one /x* /y/
+RUN --network=none --mount=type=cache,id=c,sharing=locked,target=/c,uid=3 \
+    --mount=type=secret,id=s,env=S --mount=type=ssh --mount=type=tmpfs,target=/t,size=1m \
+    --mount=type=bind,target=/o,from=one,rw true
+WORKDIR /w
+END
+    "$COB" build --call=convertllb --ulimit nofile=5:-1 --add-host a:10.0.0.1 \
+        --build-arg HTTP_PROXY=p . >llb.json
+    python3 "$BATS_TEST_DIRNAME/../lib/llb_digests.py" \
+        "$BATS_TEST_DIRNAME/../../src/spec/proto/ops.proto" <llb.json
+    python3 - <<'END'
+import base64, json
+got = json.load(open("llb.json"))
+names = {m["description"]["llb.customname"] for m in got["metadata"].values() if "description" in m}
+assert "[stage-1 3/3] WORKDIR /w" in names, names
+info = got["source"]["infos"][0]
+assert info["filename"] == "Dockerfile" and info["language"] == "Dockerfile"
+assert base64.b64decode(info["data"]) == open("Dockerfile", "rb").read()
+runs = {digest: op["exec"] for digest, op in got["def"].items() if "exec" in op}
+(digest, run), = runs.items()
+assert run["network"] == "NONE" and run["meta"]["proxyEnv"] == {"httpProxy": "p"}, run
+assert run["meta"]["ulimit"] == [{"Name": "nofile", "Soft": "5", "Hard": "-1"}], run
+place = got["source"]["locations"][digest]["locations"][0]["ranges"]
+assert place[0]["start"]["line"] == 11 and place[-1]["end"]["line"] == 13, place
+END
+    "$COB" build --progress=quiet --call=convertllb,format=json . >again.json
+    head -c 10 again.json | grep -qF '{'
+}
+
+@test "call: the answer is in the metadata file, too" {
+    need_program python3
+    printf 'FROM scratch AS Bad\n' >Dockerfile
+    for call in lint outline targets convertllb subrequests.describe; do
+        ask --call="$call,format=json" --metadata-file="$call.json"
+        printf '%s' "$output" >"$call.out"
+    done
+    ask --call=targets --metadata-file=text.json
+    python3 - <<'END'
+import json
+for call in ["lint", "outline", "targets", "convertllb", "subrequests.describe"]:
+    got = json.load(open(call + ".json"))
+    assert got["result.json"] == json.load(open(call + ".out")), call
+    assert got["version"] == ("0.1.0" if call == "convertllb" else "1.0.0"), call
+    assert ("result.txt" in got) == (call != "convertllb"), call
+    assert got.get("result.statuscode") == ("1" if call == "lint" else None), call
+text = json.load(open("text.json"))["result.txt"]
+assert text == "TARGET        DESCRIPTION\nbad (default) \n", text
+END
+}
+
 @test "call: what is not known is refused" {
     printf 'FROM scratch\n' >Dockerfile
     ask --call=guess
     expect_status 1
     # shellcheck disable=SC2154
-    [[ $stderr == *'--call: unknown method guess: use build, check, lint, outline or targets'* ]] ||
+    [[ $stderr == *'--call: unknown method guess: use build, check, lint, outline, targets, '* ]] ||
         fail "standard error: $stderr"
     ask --check --call=outline
     expect_status 1

@@ -47,7 +47,8 @@ content() {
     tar -xOf "$T/out.tar" "$1"
 }
 
-# project_files: a Dockerfile that copies everything, two files, an ignore file for one of them.
+# project_files: a Dockerfile that copies everything, two files, an ignore file for one of them,
+# which counts in a directory alone.
 project_files() {
     printf 'FROM scratch\nCOPY . /\n' >Dockerfile
     echo one >one && echo two >two && echo two >.dockerignore
@@ -62,7 +63,8 @@ project_files() {
         tar -cf "$T/x.tar" .
         run bash -c "$way <'$T/x.tar' | '$COB' build --progress=plain -o type=tar,dest='$T/out.tar' -"
         expect_output '[internal] load remote build context'
-        expect_files .dockerignore Dockerfile one
+        expect_files .dockerignore Dockerfile one two
+        refuse_output 'load .dockerignore'
     done
     expect_output CACHED
 }
@@ -81,6 +83,43 @@ project_files() {
     expect_output 'ERROR: failed to solve: failed to read dockerfile: open none: no such file or directory'
 }
 
+@test "ignore files: only a directory that the user has leaves something out" {
+    project_files && serve && repository
+    local way
+    echo one >Dockerfile.dockerignore
+    tar_build .
+    expect_files .dockerignore Dockerfile Dockerfile.dockerignore two
+    cp Dockerfile "$T/Own" && printf '*\n!two\n' >"$T/Own.dockerignore"
+    tar_build -f "$T/Own" .
+    expect_files two
+    # A Dockerfile of one's own with an ignore file beside it does not change that.
+    tar -cf "$T/x.tar" . && cp "$T/x.tar" "$www/x.tar"
+    for way in - "$URL/etag/x.tar"; do
+        tar_build -f "$T/Own" "$way" <"$T/x.tar"
+        expect_files .dockerignore Dockerfile Dockerfile.dockerignore one two
+    done
+    # In contexts with a name, too: .dockerignore of directories alone, and never that beside it.
+    mkdir d && echo x >d/x && echo y >d/y && echo x >d/.dockerignore
+    printf 'FROM scratch\nCOPY --from=d . /d/\nCOPY --from=g . /g/\n' >Dockerfile
+    echo '**/y' >Dockerfile.dockerignore
+    tar_build --build-context d=d --build-context "g=$URL/r.git#v1:sub" .
+    expect_files d d/.dockerignore d/y g g/Dockerfile g/x
+    tar_build --build-context d=d --build-context "g=$URL/r.git" .
+    expect_files d d/.dockerignore d/y g g/.dockerignore g/Dockerfile g/one g/sub g/sub/Dockerfile \
+        g/sub/x g/two
+    # Nor does the check of copies that it prevents.
+    rm Dockerfile.dockerignore && printf 'FROM scratch\nCOPY two /\n' >Dockerfile
+    tar -cf "$T/x.tar" .
+    run "$COB" build --check .
+    expect_output 'CopyIgnoredFile'
+    run "$COB" build --check - <"$T/x.tar"
+    expect_output 'no warnings found'
+    echo '[' >Dockerfile.dockerignore
+    run "$COB" build .
+    expect_status 1
+    expect_output 'Dockerfile.dockerignore:1'
+}
+
 @test "stdin: owners of an archive are kept, as BuildKit keeps them" {
     printf 'FROM scratch\nCOPY a /\n' >Dockerfile && echo a >a
     tar --owner=7 --group=8 -cf "$T/x.tar" .
@@ -96,9 +135,10 @@ project_files() {
     project_files
     tar_build -f - . <"$T/D"
     expect_files all all/.dockerignore all/Dockerfile all/one
+    expect_output '[internal] load .dockerignore'
     serve && tar -cf "$www/x.tar" .
     tar_build -f - "$URL/etag/x.tar" <"$T/D"
-    expect_files all all/.dockerignore all/Dockerfile all/one
+    expect_files all all/.dockerignore all/Dockerfile all/one all/two
 }
 
 @test "stdin: a text longer than a block is a Dockerfile to its last line" {
@@ -134,16 +174,16 @@ project_files() {
 @test "url: an archive is a context; unchanged, it is not transferred or unpacked again" {
     project_files && serve && tar -czf "$www/x.tar.gz" .
     tar_build "$URL/etag/x.tar.gz"
-    expect_files .dockerignore Dockerfile one
+    expect_files .dockerignore Dockerfile one two
     tar_build "$URL/etag/x.tar.gz"
     expect_output CACHED
-    expect_files .dockerignore Dockerfile one
+    expect_files .dockerignore Dockerfile one two
     [ "$(cat "$LOG")" = "GET /etag/x.tar.gz 200
 GET /etag/x.tar.gz 304" ]
     expect_equal "$("$COB" du --verbose | grep -c 'unpacked')" 1 'unpacked archives'
     echo three >three && tar -czf "$www/x.tar.gz" .
     tar_build "$URL/etag/x.tar.gz"
-    expect_files .dockerignore Dockerfile one three
+    expect_files .dockerignore Dockerfile one three two
 }
 
 @test "url: a file that is no archive is the Dockerfile, and the context is that file" {
@@ -185,15 +225,15 @@ repository() {
 @test "git: refs, directories, the query form, -f inside it" {
     repository && serve
     tar_build "$URL/r.git"
-    expect_files .dockerignore Dockerfile one sub sub/Dockerfile sub/x
+    expect_files .dockerignore Dockerfile one sub sub/Dockerfile sub/x two
     tar_build "$URL/r.git#side"
-    expect_files .dockerignore Dockerfile one side sub sub/Dockerfile sub/x
+    expect_files .dockerignore Dockerfile one side sub sub/Dockerfile sub/x two
     tar_build "$URL/r.git#v1:sub"
     expect_files Dockerfile x
     tar_build "$URL/r.git?branch=side&subdir=sub"
     expect_files Dockerfile x
     tar_build -f sub/Dockerfile "$URL/r.git#$(git -C "$T/r" rev-parse side)"
-    expect_files .dockerignore Dockerfile one side sub sub/Dockerfile sub/x
+    expect_files .dockerignore Dockerfile one side sub sub/Dockerfile sub/x two
     tar_build --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "$URL/r.git"
     expect_status 0
     tar tf "$T/out.tar" | grep -q '^\.git/HEAD$'
@@ -231,22 +271,21 @@ repository() {
 
 @test "hostile: Dockerfile and ignore file that are symlinks stay inside, and no pipe blocks" {
     printf 'FROM scratch\nLABEL secret=1\n' >"$T/outside"
-    local name
-    for name in Dockerfile .dockerignore; do
-        rm -rf ./* .dockerignore && project_files && ln -sf "$T/outside" "$name"
-        tar -cf "$T/x.tar" .
-        tar_build --label x=y - <"$T/x.tar"
-        if [ "$name" = Dockerfile ]; then
-            expect_status 1
-            expect_output 'failed to read dockerfile: open Dockerfile: no such file or directory'
-        else
-            expect_files .dockerignore Dockerfile one two
-        fi
-        rm "$name" && mkfifo "$name" && tar -cf "$T/x.tar" .
-        run timeout 20 "$COB" build - <"$T/x.tar"
-        expect_status 1
-        expect_output "open $name: not a regular file"
-    done
+    project_files && ln -sf "$T/outside" Dockerfile && tar -cf "$T/x.tar" .
+    tar_build - <"$T/x.tar"
+    expect_status 1
+    expect_output 'failed to read dockerfile: open Dockerfile: no such file or directory'
+    rm Dockerfile && mkfifo Dockerfile && tar -cf "$T/x.tar" .
+    run timeout 20 "$COB" build - <"$T/x.tar"
+    expect_status 1
+    expect_output 'open Dockerfile: not a regular file'
+    rm Dockerfile && project_files && ln -sf "$T/outside" .dockerignore
+    tar_build .
+    expect_files .dockerignore Dockerfile one two
+    rm .dockerignore && mkfifo .dockerignore
+    run timeout 20 "$COB" build .
+    expect_status 1
+    expect_output 'open .dockerignore: not a regular file'
 }
 
 @test "dockerfile: a symlink out of its folder is not followed, as BuildKit has it" {

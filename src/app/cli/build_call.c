@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/cli/build_call.h"
 
+#include <jansson.h>
 #include <string.h>
 
 static const struct {
@@ -11,6 +12,8 @@ static const struct {
     {"lint", COB_ENGINE_LINT},
     {"outline", COB_ENGINE_OUTLINE},
     {"targets", COB_ENGINE_TARGETS},
+    {"convertllb", COB_ENGINE_CONVERT_LLB},
+    {"subrequests.describe", COB_ENGINE_DESCRIBE},
 };
 
 static struct cob_error *read_bool(const char *field, const char *value, bool *ret)
@@ -49,8 +52,10 @@ static struct cob_error *read_method(const char *word, struct cli_build_call *as
     }
     if (asked->is_build)
         return NULL;
-    return cob_fail(
-        COB_INVALID, "unknown method %s: use build, check, lint, outline or targets", word);
+    return cob_fail(COB_INVALID,
+        "unknown method %s: use build, check, lint, outline, targets, convertllb or "
+        "subrequests.describe",
+        word);
 }
 
 struct cob_error *cli_build_call_parse(const char *text, struct cli_build_call *ret_asked)
@@ -107,7 +112,7 @@ static void append_checked(GString *out, const struct cob_engine_answer *answer)
 void cli_build_call_append(
     GString *out, const struct cli_build_call *asked, const struct cob_engine_answer *answer)
 {
-    if (asked->is_json)
+    if (asked->is_json || !answer->text)
         g_string_append_printf(out, "%s\n", answer->json);
     else if (asked->method == COB_ENGINE_LINT)
         append_checked(out, answer);
@@ -115,11 +120,34 @@ void cli_build_call_append(
         g_string_append(out, answer->text);
 }
 
+static bool is_clean(const struct cob_engine_answer *answer)
+{
+    return answer->n_warnings == 0 && !answer->error;
+}
+
+/* What buildx writes there for an answer: result.json as it is, the others as texts. */
+static struct cob_error *write_metadata(const struct cli_call *call,
+    const struct cli_build_call *asked, const struct cob_engine_answer *answer)
+{
+    json_auto_t *object = json_object();
+    g_autofree char *text = NULL;
+
+    json_object_set_new(object, "result.json", json_loads(answer->json, 0, NULL));
+    if (answer->text)
+        json_object_set_new(object, "result.txt", json_string(answer->text));
+    if (asked->method == COB_ENGINE_LINT)
+        json_object_set_new(object, "result.statuscode", json_string(is_clean(answer) ? "0" : "1"));
+    json_object_set_new(object, "version", json_string(answer->version));
+    text = json_dumps(object, JSON_INDENT(2));
+    return cli_build_write_file(call, "metadata-file", text, strlen(text));
+}
+
 static struct cob_error *print_answer(
     struct cli_call *call, const struct cli_build_call *asked, struct cob_engine_answer *answer)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
+    COB_TRY(write_metadata(call, asked, answer));
     cli_build_call_append(out, asked, answer);
     COB_TRY(cli_print(out));
     if (answer->n_warnings > 0 && !asked->ignores_status)

@@ -31,3 +31,9 @@ COB_RESULT struct cob_error *cli_build_call_run(struct cli_call *call,
 /* The answer as text or JSON. */
 void cli_build_call_append(
     GString *out, const struct cli_build_call *asked, const struct cob_engine_answer *answer);
+
+/* --- cmd_build.c --- */
+
+/* Write a file that an option asks for, if it does. */
+COB_RESULT struct cob_error *cli_build_write_file(
+    const struct cli_call *call, const char *option, const char *data, size_t len);

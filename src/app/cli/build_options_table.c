@@ -23,8 +23,8 @@ const struct cli_option cli_build_options[] = {
     {"build-context", 0, CLI_LIST, "stringArray", "Additional build contexts (e.g., name=path)",
         false},
     {"call", 0, CLI_TEXT, "string",
-        "Ask about the Dockerfile instead of building it: check, outline or targets "
-        "(format: \"outline,format=json\")",
+        "Ask about the Dockerfile instead of building it: check, outline, targets, convertllb or "
+        "subrequests.describe (format: \"outline,format=json\")",
         false},
     {"cgroup-parent", 0, CLI_TEXT, "string", "Set the parent cgroup for the RUN instructions",
         false},
@@ -40,6 +40,8 @@ const struct cli_option cli_build_options[] = {
     {"no-cache", 0, CLI_FLAG, NULL, "Run every step again; cache mounts keep what they have",
         false},
     {"no-cache-filter", 0, CLI_LIST, "stringArray", "Do not cache specified stages", false},
+    {"no-cache-mounts", 0, CLI_SOME, "[=ID,...]",
+        "Empty the cache mounts of all steps, or those of these ids, before the build", false},
     {"output", 'o', CLI_LIST, "stringArray",
         "Output destination (format: \"type=local,dest=path\")", false},
     {"parallel", 0, CLI_TEXT, "int", "Run at most so many steps at the same time", false},

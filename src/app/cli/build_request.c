@@ -231,6 +231,16 @@ static void add_build_args(struct cli_build_request *build, const char *const *g
     build->request.build_args = (const char *const *)build->build_args->pdata;
 }
 
+/* Without a value it is about all of them, whatever else is said. */
+static void set_no_cache_mounts(const struct cli_call *call, struct cli_build_request *build)
+{
+    const char *const *given = cli_call_list(call, "no-cache-mounts");
+
+    build->request.is_no_cache_mounts = given != NULL;
+    if (given && !g_strv_contains(given, ""))
+        build->request.no_cache_mounts = keep_words(build, given);
+}
+
 static struct cob_error *fill(const struct cli_call *call, struct cli_build_request *build)
 {
     add_build_args(build, cli_call_list(call, "build-arg"));
@@ -239,6 +249,7 @@ static struct cob_error *fill(const struct cli_call *call, struct cli_build_requ
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
     COB_TRY(add_outputs(build, cli_call_list(call, "output")));
     build->request.no_cache_stages = keep_words(build, cli_call_list(call, "no-cache-filter"));
+    set_no_cache_mounts(call, build);
     build->request.platforms = keep_words(build, cli_call_list(call, "platform"));
     return set_context(call, build);
 }

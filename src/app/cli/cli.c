@@ -115,6 +115,24 @@ static int print_all_help(void)
     return err ? fail(err, NULL, NULL) : 0;
 }
 
+/* "cache", "cache --help": the group whose help is asked for; NULL: it is not. */
+static const struct cli_group *group_asked(const char *const *args)
+{
+    static const char *const help[] = {"--help", "-h", "help", NULL};
+
+    return !args[1] || g_strv_contains(help, args[1]) ? cli_group_find(args[0]) : NULL;
+}
+
+static int print_group_help(const struct cli_group *group)
+{
+    g_autoptr(GString) help = g_string_new(NULL);
+    struct cob_error *err;
+
+    cli_help_append_group(help, group);
+    err = cli_print(help);
+    return err ? fail(err, NULL, NULL) : 0;
+}
+
 int cli_main(int argc, char **argv)
 {
     static const char *const version[] = {"version", NULL};
@@ -133,9 +151,11 @@ int cli_main(int argc, char **argv)
         return print_all_help();
     if (!strcmp(args[0], "--version") || !strcmp(args[0], "-v"))
         args = version;
+    if (group_asked(args))
+        return print_group_help(group_asked(args));
     err = cli_command_find(args, &command, &n_words);
     if (err)
-        return fail(err, NULL, "");
+        return fail(err, NULL, cli_group_find(args[0]) ? args[0] : "");
     err = cli_call_parse(command, args + n_words, &call);
     if (err)
         return fail(err, command, command->name);

@@ -36,8 +36,7 @@ static struct cob_error *check_secrets(const struct cob_engine_request *request)
     return NULL;
 }
 
-/* Write a file that an option asked for. */
-static struct cob_error *write_file(
+struct cob_error *cli_build_write_file(
     const struct cli_call *call, const char *option, const char *data, size_t len)
 {
     const char *path = cli_call_text(call, option);
@@ -68,7 +67,7 @@ static struct cob_error *write_metadata(
     if (result->names)
         json_object_set_new(object, "image.name", json_string(result->names));
     text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
-    return write_file(call, "metadata-file", text, strlen(text));
+    return cli_build_write_file(call, "metadata-file", text, strlen(text));
 }
 
 /* Tell the image's id where it was asked for. */
@@ -76,7 +75,7 @@ static struct cob_error *tell_id(const struct cli_call *call, const char *id)
 {
     if (!id)
         return NULL;
-    COB_TRY(write_file(call, "iidfile", id, strlen(id)));
+    COB_TRY(cli_build_write_file(call, "iidfile", id, strlen(id)));
     if (cli_call_flag(call, "quiet")) {
         g_autoptr(GString) line = g_string_new(id);
 

@@ -6,8 +6,13 @@ static struct cob_error *run(struct cli_call *call)
     const struct cli_command *command = NULL;
     g_autoptr(GString) out = g_string_new(NULL);
     unsigned n_words = 0;
+    const struct cli_group *group = cli_call_arg(call, 0) && !cli_call_arg(call, 1)
+                                        ? cli_group_find(cli_call_arg(call, 0))
+                                        : NULL;
 
-    if (cli_call_arg(call, 0)) {
+    if (group) {
+        cli_help_append_group(out, group);
+    } else if (cli_call_arg(call, 0)) {
         COB_TRY(cli_command_find((const char *const *)call->args->pdata, &command, &n_words));
         cli_help_append_command(out, command);
     } else {

@@ -25,6 +25,24 @@ void columns_append(GString *out, const GPtrArray *cells, guint n_columns)
     }
 }
 
+void columns_append_tabbed(GString *out, const char *lines)
+{
+    g_auto(GStrv) rows = g_strsplit(lines, "\n", -1);
+    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
+    guint n_columns = 0;
+
+    for (char **row = rows; *row && (**row || row[1]); row++) { /* an empty one ends them */
+        g_auto(GStrv) parts = g_strsplit(**row ? *row : " ", "\t", (gint)n_columns);
+
+        if (n_columns == 0)
+            n_columns = g_strv_length(parts);
+        for (guint i = 0, n = g_strv_length(parts); i < n_columns; i++)
+            g_ptr_array_add(cells, g_strdup(i < n ? parts[i] : ""));
+    }
+    if (n_columns > 0)
+        columns_append(out, cells, n_columns);
+}
+
 char *columns_ago(gint64 at_us)
 {
     g_autofree char *duration = NULL;

@@ -15,6 +15,7 @@ enum cli_option_kind {
     CLI_FLAG, /* --pull, --pull=false */
     CLI_TEXT, /* --file=x; the last one counts */
     CLI_LIST, /* --tag=x; all count */
+    CLI_SOME, /* --no-cache-mounts, --no-cache-mounts=x; all count, without a value as "" */
 };
 
 struct cli_option {
@@ -35,17 +36,34 @@ struct cli_command {
     const char *description;          /* for the man page; NULL: the summary does */
     const struct cli_option *options; /* the last one is {0}; NULL: none */
     unsigned min_args, max_args;
-    bool is_program; /* options end at the first argument: the rest is for another program */
-    bool is_hidden;  /* not in the list of commands */
-    int error_code;  /* exit code of an error; 0: 1 */
+    bool is_program;       /* options end at the first argument: the rest is for another program */
+    bool is_hidden;        /* not in the list of commands */
+    int error_code;        /* exit code of an error; 0: 1 */
+    const char *completes; /* what its arguments are, for `cob debug complete`; NULL: files */
     struct cob_error *(*run)(struct cli_call *call);
 };
 
 #define CLI_ANY_NUMBER 1000000
 
+/* The first word of several commands: "cache". */
+struct cli_group {
+    const char *name, *summary;
+};
+
+/* All of them, in the order of their names, then {0}. */
+extern const struct cli_group cli_groups[];
+
+/* The group of that name; NULL: there is none. */
+const struct cli_group *cli_group_find(const char *name);
+
+/* Is a command of a group's? */
+bool cli_group_has(const struct cli_group *group, const struct cli_command *command);
+
 /* One for each cmd_<verb>.c. */
-extern const struct cli_command cli_build, cli_completion, cli_debug_llb, cli_debug_man, cli_du,
-    cli_help, cli_images, cli_prune, cli_pull, cli_rmi, cli_run, cli_version;
+extern const struct cli_command cli_build, cli_cache_cp, cli_cache_inspect, cli_cache_ls,
+    cli_cache_pin, cli_cache_quota, cli_cache_rm, cli_cache_unpin, cli_completion,
+    cli_debug_complete, cli_debug_llb, cli_debug_man, cli_du, cli_help, cli_images, cli_prune,
+    cli_pull, cli_rmi, cli_run, cli_version;
 
 /* All of them, in the order of their names, then NULL. */
 extern const struct cli_command *const cli_commands[];
@@ -96,6 +114,7 @@ COB_RESULT struct cob_error *cli_command_find(
 
 /* `cob --help`, and `cob <command> --help`, laid out like docker's. */
 void cli_help_append_all(GString *out);
+void cli_help_append_group(GString *out, const struct cli_group *group);
 void cli_help_append_command(GString *out, const struct cli_command *command);
 
 /* The man page cob(1), for troff with the man macros. */

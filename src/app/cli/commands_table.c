@@ -3,7 +3,15 @@
 
 const struct cli_command *const cli_commands[] = {
     &cli_build,
+    &cli_cache_cp,
+    &cli_cache_inspect,
+    &cli_cache_ls,
+    &cli_cache_pin,
+    &cli_cache_quota,
+    &cli_cache_rm,
+    &cli_cache_unpin,
     &cli_completion,
+    &cli_debug_complete,
     &cli_debug_llb,
     &cli_debug_man,
     &cli_du,
@@ -15,4 +23,9 @@ const struct cli_command *const cli_commands[] = {
     &cli_run,
     &cli_version,
     NULL,
+};
+
+const struct cli_group cli_groups[] = {
+    {"cache", "Manage cache mounts"},
+    {0},
 };

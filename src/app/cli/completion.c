@@ -3,41 +3,120 @@
 
 #include <string.h>
 
-/* Append a list of words, in quotes. */
-static void append_command_names(GString *out, char quote)
+/* Is the next word none of its value? */
+static bool is_plain(const struct cli_option *option)
 {
-    g_string_append_c(out, quote);
-    for (const struct cli_command *const *at = cli_commands; *at; at++) {
-        if (!(*at)->is_hidden)
-            g_string_append_printf(out, "%s%s", at == cli_commands ? "" : " ", (*at)->name);
-    }
-    g_string_append_c(out, quote);
+    return option->kind == CLI_FLAG || option->kind == CLI_SOME;
 }
+
+/* Where `cob debug complete` has the words. */
+static bool has_words(const struct cli_command *command)
+{
+    return command->completes != NULL;
+}
+
+/* The words that may stand first, in the order of the commands: of those of a group the group's.
+ * Calls append for each with its summary. */
+static void each_first_word(
+    GString *out, void (*append)(GString *out, const char *name, const char *summary))
+{
+    const struct cli_group *last = NULL;
+
+    for (const struct cli_command *const *at = cli_commands; *at; at++) {
+        const struct cli_group *group = cli_groups;
+
+        while (group->name && !cli_group_has(group, *at))
+            group++;
+        if (!(*at)->is_hidden && !group->name)
+            append(out, (*at)->name, (*at)->summary);
+        else if (!(*at)->is_hidden && group != last)
+            append(out, group->name, group->summary);
+        last = group;
+    }
+}
+
+static void each_word_of(GString *out, const struct cli_group *group,
+    void (*append)(GString *out, const char *name, const char *summary))
+{
+    for (const struct cli_command *const *at = cli_commands; *at; at++) {
+        if (!(*at)->is_hidden && cli_group_has(group, *at))
+            append(out, (*at)->name + strlen(group->name) + 1, (*at)->summary);
+    }
+}
+
+/* --- bash --- */
+
+static void append_bash_word(GString *out, const char *name, const char *summary)
+{
+    (void)summary;
+    g_string_append_printf(out, "%s%s", g_str_has_suffix(out->str, "\"") ? "" : " ", name);
+}
+
+static void append_bash_groups(GString *out)
+{
+    for (const struct cli_group *group = cli_groups; group->name; group++) {
+        g_string_append_printf(out,
+            "    %s)\n        command=\"%s ${COMP_WORDS[2]}\"\n"
+            "        if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+            "            COMPREPLY=($(compgen -W \"",
+            group->name, group->name);
+        each_word_of(out, group, append_bash_word);
+        g_string_append(out, "\" -- \"$cur\"))\n            return\n        fi ;;\n");
+    }
+}
+
+static void append_bash_command(GString *out, const struct cli_command *command)
+{
+    g_string_append_printf(out, "    '%s') options=\"--help", command->name);
+    for (size_t i = 0; i < cli_n_options(command); i++) {
+        if (command->options[i].help)
+            g_string_append_printf(out, " --%s", command->options[i].name);
+    }
+    g_string_append(out, "\"");
+    if (has_words(command))
+        g_string_append_printf(out, " words=%s", command->completes);
+    g_string_append(out, " ;;\n");
+}
+
+/* Words of the store may have any characters: each is a line, compared by its beginning and put
+ * between quotes where the shell wants that. A colon parts words for bash, so what stands before
+ * the last one is there already. */
+static const char bash_words[] =
+    "    local word typed=$cur\n"
+    "    if [ -n \"$words\" ] && [[ $cur != -* ]]; then\n"
+    "        [[ $cur == : ]] && typed=\n"
+    "        COMPREPLY=()\n"
+    "        while IFS= read -r word; do\n"
+    "            [[ $word == \"$typed\"* ]] && COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
+    "        done < <(cob debug complete \"$words\" 2>/dev/null)\n"
+    "        [[ $words == *files ]] && COMPREPLY+=($(compgen -f -- \"$typed\"))\n"
+    "        return\n"
+    "    fi\n";
 
 static void append_bash(GString *out)
 {
     g_string_append(out, "# bash completion for cob\n_cob()\n{\n"
-                         "    local cur=${COMP_WORDS[COMP_CWORD]} options=\n"
+                         "    local cur=${COMP_WORDS[COMP_CWORD]} options= words=\n"
                          "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-                         "        COMPREPLY=($(compgen -W ");
-    append_command_names(out, '"');
-    g_string_append(out, " -- \"$cur\"))\n        return\n    fi\n"
-                         "    case ${COMP_WORDS[1]} in\n");
+                         "        COMPREPLY=($(compgen -W \"");
+    each_first_word(out, append_bash_word);
+    g_string_append(out, "\" -- \"$cur\"))\n        return\n    fi\n"
+                         "    local command=${COMP_WORDS[1]}\n    case $command in\n");
+    append_bash_groups(out);
+    g_string_append(out, "    esac\n    case $command in\n");
     for (const struct cli_command *const *at = cli_commands; *at; at++) {
-        if ((*at)->is_hidden)
-            continue;
-        g_string_append_printf(out, "    %s) options=\"--help", (*at)->name);
-        for (size_t i = 0; i < cli_n_options(*at); i++) {
-            if ((*at)->options[i].help)
-                g_string_append_printf(out, " --%s", (*at)->options[i].name);
-        }
-        g_string_append(out, "\" ;;\n");
+        if (!(*at)->is_hidden)
+            append_bash_command(out, *at);
     }
-    g_string_append(out, "    esac\n    case $cur in\n"
+    g_string_append(out, "    esac\n");
+    g_string_append(out, bash_words);
+    g_string_append(out, "    case $cur in\n"
                          "    -*) COMPREPLY=($(compgen -W \"$options\" -- \"$cur\")) ;;\n"
                          "    *) COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
                          "    esac\n}\ncomplete -o filenames -F _cob cob\n");
 }
+
+/* --- zsh --- */
 
 /* A text inside of single quotes, for a shell or for zsh's descriptions. */
 static void append_quoted(GString *out, const char *text, const char *also_escaped)
@@ -56,7 +135,8 @@ static void append_quoted(GString *out, const char *text, const char *also_escap
  * '(-f --file)'{-f+,--file=}'[, of which one counts. */
 static void append_zsh_names(GString *out, const struct cli_option *option)
 {
-    const bool is_list = option->kind == CLI_LIST, is_flag = option->kind == CLI_FLAG;
+    const bool is_list = option->kind == CLI_LIST || option->kind == CLI_SOME;
+    const bool is_flag = is_plain(option);
 
     if (!option->letter)
         g_string_append_printf(
@@ -78,59 +158,138 @@ static void append_zsh_options(GString *out, const struct cli_command *command)
         g_string_append(out, " \\\n            ");
         append_zsh_names(out, option);
         append_quoted(out, option->help, "[]:\\");
-        g_string_append(out, option->kind == CLI_FLAG ? "]'" : "]:value:_files'");
+        g_string_append(out, is_plain(option) ? "]'" : "]:value:_files'");
     }
-    g_string_append(out, " \\\n            '*:file:_files' ;;\n");
+    if (has_words(command))
+        g_string_append_printf(
+            out, " \\\n            '*:word:_cob_words %s' ;;\n", command->completes);
+    else
+        g_string_append(out, " \\\n            '*:file:_files' ;;\n");
+}
+
+static void append_zsh_word(GString *out, const char *name, const char *summary)
+{
+    g_string_append_printf(out, "            '%s:", name);
+    append_quoted(out, summary, "");
+    g_string_append(out, "'\n");
+}
+
+/* The second word of a group becomes part of the name. */
+static void append_zsh_groups(GString *out)
+{
+    for (const struct cli_group *group = cli_groups; group->name; group++) {
+        g_string_append_printf(
+            out, "    if [[ $name == %s ]]; then\n        commands=(\n", group->name);
+        each_word_of(out, group, append_zsh_word);
+        g_string_append(out, "        )\n"
+                             "        if (( CURRENT == 2 )); then\n"
+                             "            _describe command commands\n            return\n"
+                             "        fi\n"
+                             "        name=\"$name $words[2]\"\n        shift words\n"
+                             "        (( CURRENT-- ))\n    fi\n");
+    }
 }
 
 static void append_zsh(GString *out)
 {
-    g_string_append(out, "#compdef cob\n_cob() {\n    if (( CURRENT == 2 )); then\n"
-                         "        local -a commands=(\n");
-    for (const struct cli_command *const *at = cli_commands; *at; at++) {
-        if ((*at)->is_hidden)
-            continue;
-        g_string_append_printf(out, "            '%s:", (*at)->name);
-        append_quoted(out, (*at)->summary, "");
-        g_string_append(out, "'\n");
-    }
+    g_string_append(out, "#compdef cob\n"
+                         "_cob_words() {\n    local -a found=(${(f)\"$(cob debug complete $1 "
+                         "2>/dev/null)\"})\n"
+                         "    compadd -a found\n"
+                         "    [[ $1 == *files ]] && _files\n    return 0\n}\n"
+                         "_cob() {\n    local -a commands\n    if (( CURRENT == 2 )); then\n"
+                         "        commands=(\n");
+    each_first_word(out, append_zsh_word);
     g_string_append(out, "        )\n        _describe command commands\n        return\n    fi\n"
-                         "    local name=$words[2]\n    shift words\n    (( CURRENT-- ))\n"
-                         "    case $name in\n");
+                         "    local name=$words[2]\n    shift words\n    (( CURRENT-- ))\n");
+    append_zsh_groups(out);
+    g_string_append(out, "    case $name in\n");
     for (const struct cli_command *const *at = cli_commands; *at; at++) {
         if ((*at)->is_hidden)
             continue;
-        g_string_append_printf(out, "        %s) _arguments", (*at)->name);
+        g_string_append_printf(out, "        '%s') _arguments", (*at)->name);
         append_zsh_options(out, *at);
     }
     g_string_append(out, "    esac\n}\n_cob \"$@\"\n");
 }
 
+/* --- fish --- */
+
+/* When a command's options and arguments are meant.  The caller frees it. */
+static char *fish_condition(const struct cli_command *command)
+{
+    const char *blank = strchr(command->name, ' ');
+    g_autofree char *group = blank ? g_strndup(command->name, blank - command->name) : NULL;
+
+    if (!blank)
+        return g_strdup_printf("__fish_seen_subcommand_from %s", command->name);
+    return g_strdup_printf(
+        "__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s", group, blank + 1);
+}
+
 static void append_fish_option(
     GString *out, const struct cli_command *command, const struct cli_option *option)
 {
-    g_string_append_printf(out, "complete -c cob -n '__fish_seen_subcommand_from %s' -l %s",
-        command->name, option->name);
+    g_autofree char *condition = fish_condition(command);
+
+    g_string_append_printf(out, "complete -c cob -n '%s' -l %s", condition, option->name);
     if (option->letter)
         g_string_append_printf(out, " -s %c", option->letter);
-    g_string_append(out, option->kind == CLI_FLAG ? " -d '" : " -r -d '");
+    g_string_append(out, is_plain(option) ? " -d '" : " -r -d '");
     append_quoted(out, option->help, "");
     g_string_append(out, "'\n");
 }
 
+static void append_fish_first(GString *out, const char *name, const char *summary)
+{
+    g_string_append_printf(out, "complete -c cob -n __fish_use_subcommand -f -a %s -d '", name);
+    append_quoted(out, summary, "");
+    g_string_append(out, "'\n");
+}
+
+static void append_fish_groups(GString *out)
+{
+    for (const struct cli_group *group = cli_groups; group->name; group++) {
+        g_autoptr(GString) words = g_string_new("\"");
+
+        each_word_of(words, group, append_bash_word);
+        g_string_erase(words, 0, 1);
+        for (const struct cli_command *const *at = cli_commands; *at; at++) {
+            if ((*at)->is_hidden || !cli_group_has(group, *at))
+                continue;
+            g_string_append_printf(out,
+                "complete -c cob -n '__fish_seen_subcommand_from %s; and not "
+                "__fish_seen_subcommand_from %s' -f -a %s -d '",
+                group->name, words->str, (*at)->name + strlen(group->name) + 1);
+            append_quoted(out, (*at)->summary, "");
+            g_string_append(out, "'\n");
+        }
+    }
+}
+
+static void append_fish_command(GString *out, const struct cli_command *command)
+{
+    g_autofree char *condition = fish_condition(command);
+
+    for (size_t i = 0; i < cli_n_options(command); i++) {
+        if (command->options[i].help)
+            append_fish_option(out, command, &command->options[i]);
+    }
+    if (has_words(command))
+        g_string_append_printf(out,
+            "complete -c cob -n '%s' %s -a '(cob debug complete %s "
+            "2>/dev/null)'\n",
+            condition, g_str_has_suffix(command->completes, "files") ? "" : "-f",
+            command->completes);
+}
+
 static void append_fish(GString *out)
 {
+    each_first_word(out, append_fish_first);
+    append_fish_groups(out);
     for (const struct cli_command *const *at = cli_commands; *at; at++) {
-        if ((*at)->is_hidden)
-            continue;
-        g_string_append_printf(
-            out, "complete -c cob -n __fish_use_subcommand -f -a %s -d '", (*at)->name);
-        append_quoted(out, (*at)->summary, "");
-        g_string_append(out, "'\n");
-        for (size_t i = 0; i < cli_n_options(*at); i++) {
-            if ((*at)->options[i].help)
-                append_fish_option(out, *at, &(*at)->options[i]);
-        }
+        if (!(*at)->is_hidden)
+            append_fish_command(out, *at);
     }
 }
 

@@ -21,7 +21,8 @@ static void append_option(GString *out, const struct cli_option *option)
 {
     g_autofree char *letter = option->letter ? g_strdup_printf("-%c, ", option->letter) : NULL;
     g_autofree char *label = g_strdup_printf("%s--%s%s%s", letter ? letter : "", option->name,
-        option->placeholder ? " " : "", option->placeholder ? option->placeholder : "");
+        option->placeholder && option->kind != CLI_SOME ? " " : "",
+        option->placeholder ? option->placeholder : "");
 
     g_string_append(out, ".TP\n");
     append_escaped(out, label);

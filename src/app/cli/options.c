@@ -125,6 +125,8 @@ static struct cob_error *parse_long(struct cli_call *call, const char *const **a
             return set_option(call, i, equals + 1);
         if (command->options[i].kind == CLI_FLAG)
             return set_option(call, i, "true");
+        if (command->options[i].kind == CLI_SOME)
+            return set_option(call, i, "");
         if (!(*at)[1] && !command->options[i].is_refused)
             return cob_fail(COB_INVALID, "flag needs an argument: --%s", name);
         return set_option(call, i, (*at)[1] ? *++*at : "");
@@ -262,7 +264,8 @@ struct cob_error *cli_command_find(
         g_assert(n_known < MAX_COMMANDS);
         known[n_known++] = (*at)->name;
     }
-    visible = cob_text_visible(!strcmp(args[0], "debug") && pair ? pair : args[0]);
+    visible = cob_text_visible(
+        pair && (!strcmp(args[0], "debug") || cli_group_find(args[0])) ? pair : args[0]);
     meant = cob_text_suggest(visible, known);
     if (meant)
         return cob_fail(COB_INVALID, "unknown command: %s (did you mean %s?)", visible, meant);

@@ -51,7 +51,12 @@ struct cob_cachebackend_options {
     char *bucket, *region, *prefix, *blobs_prefix, *manifests_prefix, *endpoint_url;
     char *access_key_id, *secret_access_key, *session_token;
     bool is_path_style;
-    char *name; /* of the document; "buildkit" */
+    char *name;              /* of the document; "buildkit" */
+    char **other_names;      /* which an export writes, too; NULL: none */
+    int64_t touch_refresh_s; /* a blob this old is made new, for rules of expiry; 24 h */
+    unsigned n_tries;        /* of one request; 0: the usual number */
+
+    unsigned n_parallel; /* transfers at a time that the user asked for; 4 */
 
     /* of export */
     enum cob_cachebackend_mode mode;

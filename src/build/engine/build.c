@@ -172,6 +172,8 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
     struct cob_error *err = solve(building, graph, cob_ops_table(ops), result);
     struct cob_error *late = cob_ops_finish(ops);
 
+    if (!late)
+        late = cob_engine_settle_cachemounts(config->cachemounts, building->observer);
     if (!err)
         return late;
     cob_error_free(late);
@@ -186,6 +188,26 @@ static char *build_name(const struct building *building)
     return g_strdup_printf("%s (pid %d)", tag ? tag : building->request->context, (int)getpid());
 }
 
+/* What a cache mount remembers of this build: its context in full, and its names. The caller frees
+ * it. */
+static char *project_name(const struct cob_engine_request *request)
+{
+    g_autoptr(GString) name = g_string_new(NULL);
+
+    if (request->context && g_file_test(request->context, G_FILE_TEST_IS_DIR)) {
+        g_autofree char *path = g_canonicalize_filename(request->context, NULL);
+
+        g_string_append(name, path);
+    } else {
+        g_string_append(name, request->context ? request->context : "-");
+    }
+    for (const char *const *tag = request->tags; tag && *tag; tag++)
+        g_string_append_printf(name, "%s%s", tag == request->tags ? " (" : ", ", *tag);
+    if (request->tags && *request->tags)
+        g_string_append_c(name, ')');
+    return g_string_free(g_steal_pointer(&name), FALSE);
+}
+
 static struct cob_error *run_graph(
     struct building *building, const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
@@ -194,6 +216,7 @@ static struct cob_error *run_graph(
         .request = building->request, .contexts = &building->contexts, .agents = building->agents};
     const struct cob_ops_client side = cob_engine_client(&client);
     g_autofree char *name = build_name(building);
+    g_autofree char *project = project_name(building->request);
     struct cob_ops_config config = {.store = engine->store,
         .images = engine->images,
         .remotes = engine->remotes,
@@ -201,11 +224,15 @@ static struct cob_error *run_graph(
         .client = &side,
         .is_host_network_allowed = is_allowed(building->request, "network.host"),
         .is_insecure_allowed = is_allowed(building->request, "security.insecure"),
-        .build_name = name};
+        .build_name = name,
+        .project = project};
 
     COB_TRY(cob_ops_check_graph(&config, graph));
     COB_TRY(cob_engine_executor(engine, &config.executor));
     COB_TRY(cob_engine_cachemounts(engine, &config.cachemounts));
+    if (building->request->is_no_cache_mounts)
+        COB_TRY(cob_engine_empty_cachemounts(
+            config.cachemounts, building->request, graph, building->observer, building->cancel));
     return solve_with_ops(building, &config, graph, result);
 }
 

@@ -166,7 +166,7 @@ static char *usual_name(int dir_fd)
     return g_strdup(!has_usual && has_lower ? "dockerfile" : "Dockerfile");
 }
 
-static bool is_remote(const struct contexts *contexts)
+bool cob_engine_contexts_is_remote(const struct contexts *contexts)
 {
     const struct context_tree *tree = g_ptr_array_index(contexts->trees, 0);
 
@@ -209,7 +209,7 @@ static struct cob_error *find_dockerfile(
         contexts->dockerfile = g_bytes_ref(request->dockerfile_bytes);
         return NULL;
     }
-    if (path && (*path == '/' || !is_remote(contexts)))
+    if (path && (*path == '/' || !cob_engine_contexts_is_remote(contexts)))
         return open_own_dir(contexts, path);
     if (path)
         contexts->file_name = g_strdup(path);
@@ -217,7 +217,7 @@ static struct cob_error *find_dockerfile(
         contexts->file_name = g_strdup(COB_ENGINE_ONE_FILE);
     else
         contexts->file_name = usual_name(tree->dir_fd);
-    contexts->file_path = is_remote(contexts)
+    contexts->file_path = cob_engine_contexts_is_remote(contexts)
                               ? g_strdup(contexts->file_name)
                               : g_build_filename(request->context, contexts->file_name, NULL);
     return NULL;
@@ -253,17 +253,22 @@ struct cob_error *cob_engine_contexts_dockerfile(
         "failed to read dockerfile: read %s", contexts->file_path);
 }
 
-struct cob_error *cob_engine_contexts_ignore(const struct contexts *contexts, GBytes **ret_bytes)
+struct cob_error *cob_engine_contexts_ignore(
+    const struct contexts *contexts, struct cob_srcfile **ret_file)
 {
     const struct context_tree *tree = g_ptr_array_index(contexts->trees, 0);
     g_autofree char *own = g_strconcat(contexts->file_name, IGNORE, NULL);
+    g_autoptr(GBytes) bytes = NULL;
 
-    *ret_bytes = NULL;
+    *ret_file = NULL;
     if (!contexts->dockerfile)
-        COB_TRY(cob_fs_read_in_root(
-            dir_of_dockerfile(contexts), own, COB_LIMIT_IGNORE_BYTES, ret_bytes));
-    if (!*ret_bytes)
-        COB_TRY(cob_fs_read_in_root(tree->dir_fd, IGNORE, COB_LIMIT_IGNORE_BYTES, ret_bytes));
+        COB_TRY(
+            cob_fs_read_in_root(dir_of_dockerfile(contexts), own, COB_LIMIT_IGNORE_BYTES, &bytes));
+    const bool is_own = bytes != NULL;
+    if (!is_own)
+        COB_TRY(cob_fs_read_in_root(tree->dir_fd, IGNORE, COB_LIMIT_IGNORE_BYTES, &bytes));
+    if (bytes)
+        *ret_file = cob_srcfile_new(is_own ? own : IGNORE, bytes);
     return NULL;
 }
 

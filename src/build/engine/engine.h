@@ -47,13 +47,15 @@ struct cob_engine_request {
     const char *const *tags;   /* image names */
     bool is_no_cache;          /* every step runs; cache mounts stay */
     const char *const *no_cache_stages;
-    bool is_pulling;                /* ask the registry although the image is here */
-    const char *const *platforms;   /* "linux/arm64"; none: this machine's */
-    const char *network;            /* "default", "host", "none" */
-    const char *const *allow;       /* entitlements: "network.host" */
-    const char *const *extra_hosts; /* "name=address" */
-    int64_t shm_size_bytes;         /* of /dev/shm in steps */
-    const char *cgroup_parent;      /* of the cgroups of steps */
+    bool is_no_cache_mounts;            /* empty the cache mounts before the build: */
+    const char *const *no_cache_mounts; /* those of these ids; NULL: of all steps */
+    bool is_pulling;                    /* ask the registry although the image is here */
+    const char *const *platforms;       /* "linux/arm64"; none: this machine's */
+    const char *network;                /* "default", "host", "none" */
+    const char *const *allow;           /* entitlements: "network.host" */
+    const char *const *extra_hosts;     /* "name=address" */
+    int64_t shm_size_bytes;             /* of /dev/shm in steps */
+    const char *cgroup_parent;          /* of the cgroups of steps */
     const struct cob_llb_ulimit *ulimits;
     size_t n_ulimits;
     const struct cob_engine_secret *secrets;
@@ -83,11 +85,18 @@ COB_RESULT struct cob_error *cob_engine_build(struct cob_engine *engine,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result);
 
 /* What can be asked of a Dockerfile without building it.
- * spec: BuildKit frontend/subrequests: lint, outline, targets; all of version 1.0.0. */
-enum cob_engine_method { COB_ENGINE_LINT, COB_ENGINE_OUTLINE, COB_ENGINE_TARGETS };
+ * spec: BuildKit frontend/subrequests; the versions are in subrequest_table.c. */
+enum cob_engine_method {
+    COB_ENGINE_LINT,
+    COB_ENGINE_OUTLINE,
+    COB_ENGINE_TARGETS,
+    COB_ENGINE_CONVERT_LLB, /* the build as JSON: cob_llb_json() */
+    COB_ENGINE_DESCRIBE,    /* what can be asked */
+};
 
 struct cob_engine_answer {
-    char *json, *text;       /* BuildKit's result.json and result.txt */
+    char *json, *text;       /* BuildKit's result.json and result.txt; text: NULL: there is none */
+    const char *version;     /* of the question, static */
     unsigned n_warnings;     /* of COB_ENGINE_LINT */
     struct cob_error *error; /* of COB_ENGINE_LINT: what keeps the Dockerfile from being built */
 };

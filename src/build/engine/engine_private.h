@@ -6,6 +6,7 @@
  *     build.c       a request through all its stations
  *     frontend.c    Dockerfile, .dockerignore and base images: bytes in, LLB out
  *     cacheindex.c  the solver's index: cache records in the database, locks in the store
+ *     cachemounts.c cache mounts before a build, emptied, and after it, held to their quotas
  *     client.c      what ops ask of the user's side: directories and secrets
  *     internal.c    steps that cob adds, shown as vertices: "[internal] load .dockerignore"
  *     runimage.c    cob run
@@ -96,10 +97,15 @@ struct context_tree *cob_engine_contexts_find(const struct contexts *contexts, c
 COB_RESULT struct cob_error *cob_engine_contexts_dockerfile(
     const struct contexts *contexts, GBytes **ret_bytes);
 
+/* Is the build context none of the user's directories? Then nothing in it is left out, whatever
+ * its ".dockerignore" says: that is for what a client sends, and this is there already.
+ * spec: BuildKit frontend/dockerui/config.go, MainContext and DockerIgnorePatterns. */
+bool cob_engine_contexts_is_remote(const struct contexts *contexts);
+
 /* Read "<Dockerfile>.dockerignore" beside it, else ".dockerignore" of the build context.
- * ret_bytes: NULL: neither is there. */
+ * ret_file: the caller's; NULL: neither is there. */
 COB_RESULT struct cob_error *cob_engine_contexts_ignore(
-    const struct contexts *contexts, GBytes **ret_bytes);
+    const struct contexts *contexts, struct cob_srcfile **ret_file);
 
 /* --- context_epoch.c --- */
 
@@ -179,6 +185,24 @@ char *cob_engine_host_platform(void);
  * text: NULL: this machine's. ret_platform: the caller's. */
 COB_RESULT struct cob_error *cob_engine_platform(const char *text, char **ret_platform);
 
+/* --- subrequest.c, subrequest_table.c --- */
+
+/* A question as BuildKit describes it. */
+struct subrequest {
+    const char *name, *version, *description;
+    bool has_opts;          /* a list of them, maybe empty, and not null */
+    const char *option[2];  /* the one that it has, and what that means; NULL: none */
+    const char *results[4]; /* the names of what it answers with, then NULL */
+};
+extern const struct subrequest cob_engine_subrequests[]; /* by enum cob_engine_method */
+
+/* Answer COB_ENGINE_DESCRIBE. */
+void cob_engine_describe(struct cob_engine_answer *answer);
+
+/* Append rows of cells as Go's tabwriter lays them out: all but the last as wide as the widest of
+ * its column and a gap.  cells: char *, n_columns for each row. */
+void cob_engine_append_table(GString *out, const GPtrArray *cells, guint n_columns, size_t gap);
+
 /* --- cacheindex.c --- */
 
 /* What an index gave out in one build, so that its uses are recorded once, at the end. */
@@ -195,6 +219,18 @@ COB_RESULT struct cob_error *cob_engine_uses_save(struct uses *uses);
 
 /* The index over a store; `uses` is borrowed as long as it is used. */
 struct cob_solver_index cob_engine_index(struct uses *uses);
+
+/* --- cachemounts.c --- */
+
+/* Empty the cache mounts that the request says, of those that steps of the graph name.
+ * errors: COB_INVALID: no step names it, with those that there are. */
+COB_RESULT struct cob_error *cob_engine_empty_cachemounts(struct cob_cachemount_pool *pool,
+    const struct cob_engine_request *request, const struct cob_llb_graph *graph,
+    const struct cob_observer *observer, struct cob_cancel *cancel);
+
+/* Measure what was used, and warn of what is above its quota. */
+COB_RESULT struct cob_error *cob_engine_settle_cachemounts(
+    struct cob_cachemount_pool *pool, const struct cob_observer *observer);
 
 /* --- client.c --- */
 

@@ -51,18 +51,15 @@ static struct cob_error *load_dockerfile(
 static struct cob_error *load_ignore(struct contexts *contexts, const struct cob_observer *observer)
 {
     struct context_tree *tree = cob_engine_contexts_find(contexts, "context");
-    g_autoptr(GBytes) bytes = NULL;
+    g_autoptr(cob_srcfile) file = NULL;
 
-    if (contexts->is_ignore_read)
+    if (contexts->is_ignore_read || cob_engine_contexts_is_remote(contexts))
         return NULL;
     struct internal_step step = cob_engine_step_begin(observer, "[internal] load .dockerignore");
-    struct cob_error *err = cob_engine_contexts_ignore(contexts, &bytes);
-    cob_engine_step_status(&step, "transferring context:", bytes ? g_bytes_get_size(bytes) : 0);
-    if (!err && bytes) {
-        g_autoptr(cob_srcfile) file = cob_srcfile_new(".dockerignore", bytes);
-
+    struct cob_error *err = cob_engine_contexts_ignore(contexts, &file);
+    cob_engine_step_status(&step, "transferring context:", file ? g_bytes_get_size(file->data) : 0);
+    if (!err && file)
         err = cob_ignore_parse(file, &tree->ignore);
-    }
     contexts->is_ignore_read = !err;
     return cob_engine_step_end(&step, err);
 }
@@ -70,7 +67,13 @@ static struct cob_error *load_ignore(struct contexts *contexts, const struct cob
 /* --- base images --- */
 
 /* What is to become of the Dockerfile. */
-enum purpose { PURPOSE_BUILD, PURPOSE_LINT, PURPOSE_OUTLINE, PURPOSE_TARGETS };
+enum purpose {
+    PURPOSE_BUILD,
+    PURPOSE_LINT,
+    PURPOSE_OUTLINE,
+    PURPOSE_TARGETS,
+    PURPOSE_NOTHING, /* it is only to be there */
+};
 
 /* One image that is looked up beside others. */
 struct lookup {
@@ -322,6 +325,7 @@ static struct cob_error *use(
     case PURPOSE_BUILD:
         return to_llb(&resolver, wish, frontend);
     case PURPOSE_TARGETS:
+    case PURPOSE_NOTHING:
         return NULL;
     }
     g_assert_not_reached();
@@ -412,6 +416,8 @@ static struct cob_error *run(
 
     COB_TRY(read_platforms(lookup->request, frontend));
     COB_TRY(load_dockerfile(lookup->contexts, lookup->observer, frontend));
+    if (lookup->purpose == PURPOSE_NOTHING)
+        return NULL;
     lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
     err = convert(lookup, host, frontend);
     g_hash_table_unref(lookup->failed);
@@ -463,7 +469,9 @@ struct cob_error *cob_engine_frontend_ask(const struct frontend_call *call,
 {
     static const enum purpose purposes[] = {[COB_ENGINE_LINT] = PURPOSE_LINT,
         [COB_ENGINE_OUTLINE] = PURPOSE_OUTLINE,
-        [COB_ENGINE_TARGETS] = PURPOSE_TARGETS};
+        [COB_ENGINE_TARGETS] = PURPOSE_TARGETS,
+        [COB_ENGINE_CONVERT_LLB] = PURPOSE_BUILD,
+        [COB_ENGINE_DESCRIBE] = PURPOSE_NOTHING};
 
     return start(call, purposes[method], ret_frontend, ret_outline, ret_error);
 }

@@ -66,9 +66,7 @@ static char *dump(const json_t *json)
 
 /* --- text --- */
 
-/* A row of cells as Go's tabwriter lays them out: all but the last as wide as the widest of its
- * column and a gap. cells: const char *, n_columns for each row. */
-static void append_table(GString *out, const GPtrArray *cells, guint n_columns, size_t gap)
+void cob_engine_append_table(GString *out, const GPtrArray *cells, guint n_columns, size_t gap)
 {
     g_autofree glong *widths = g_new0(glong, n_columns);
 
@@ -222,7 +220,7 @@ static void append_title(GString *out, const struct cob_dockerfile_outline *outl
         add_cell(cells, "DESCRIPTION:");
         add_cell(cells, outline->description);
     }
-    append_table(out, cells, 2, 1);
+    cob_engine_append_table(out, cells, 2, 1);
     g_string_append_c(out, '\n');
 }
 
@@ -242,7 +240,7 @@ static void append_args(GString *out, const GPtrArray *args)
         add_cell(cells, arg->value);
         add_cell(cells, arg->description);
     }
-    append_table(out, cells, 3, 3);
+    cob_engine_append_table(out, cells, 3, 3);
     g_string_append_c(out, '\n');
 }
 
@@ -260,7 +258,7 @@ static void append_required(GString *out, const char *title, const GPtrArray *in
         add_cell(cells, input->name);
         add_cell(cells, input->is_required ? "true" : "");
     }
-    append_table(out, cells, 2, 3);
+    cob_engine_append_table(out, cells, 2, 3);
     g_string_append_c(out, '\n');
 }
 
@@ -318,11 +316,31 @@ static void answer_targets(const struct frontend *frontend, struct cob_engine_an
         add_target_cells(cells, target);
         json_array_append_new(array, target_json(target));
     }
-    append_table(text, cells, 2, 1);
+    cob_engine_append_table(text, cells, 2, 1);
     json_object_set_new(json, "targets", array);
     json_object_set_new(json, "sources", sources_json(frontend));
     answer->json = dump(json);
     answer->text = g_string_free(text, FALSE);
+}
+
+/* --- LLB --- */
+
+/* That of the first platform: the question has no platforms.  spec: BuildKit builder/build.go. */
+static struct cob_error *answer_llb(
+    const struct frontend *frontend, struct cob_engine_answer *answer)
+{
+    const struct frontend_target *target =
+        &g_array_index(frontend->targets, struct frontend_target, 0);
+    json_t *json = NULL;
+    size_t i;
+    json_t *info;
+
+    COB_TRY(cob_llb_json(target->result.definition, &json));
+    json_array_foreach(json_object_get(json_object_get(json, "source"), "infos"), i, info)
+        json_object_set_new(info, "language", json_string("Dockerfile"));
+    answer->json = dump(json);
+    json_decref(json);
+    return NULL;
 }
 
 /* --- the answer --- */
@@ -334,6 +352,32 @@ void cob_engine_answer_done(struct cob_engine_answer *answer)
     g_clear_pointer(&answer->error, cob_error_free);
 }
 
+/* What the frontend found out, in both forms. */
+static struct cob_error *answer_from(const struct frontend *frontend, enum cob_engine_method method,
+    const struct cob_dockerfile_outline *outline, struct cob_engine_answer *answer)
+{
+    switch (method) {
+    case COB_ENGINE_LINT:
+        answer->n_warnings = frontend->warnings->len;
+        answer->json = lint_json(frontend, answer->error);
+        answer->text = lint_text(frontend);
+        return NULL;
+    case COB_ENGINE_OUTLINE:
+        answer->json = outline_json(frontend, outline);
+        answer->text = outline_text(outline);
+        return NULL;
+    case COB_ENGINE_TARGETS:
+        answer_targets(frontend, answer);
+        return NULL;
+    case COB_ENGINE_CONVERT_LLB:
+        return answer_llb(frontend, answer);
+    case COB_ENGINE_DESCRIBE:
+        cob_engine_describe(answer);
+        return NULL;
+    }
+    g_assert_not_reached();
+}
+
 struct cob_error *cob_engine_ask(struct cob_engine *engine,
     const struct cob_engine_request *request, enum cob_engine_method method,
     const struct cob_observer *observer, struct cob_cancel *cancel,
@@ -342,7 +386,7 @@ struct cob_error *cob_engine_ask(struct cob_engine *engine,
     struct contexts contexts = {0};
     const struct frontend_call call = {engine, request, observer, cancel, &contexts, NULL};
     struct cob_dockerfile_outline outline = {0};
-    struct cob_engine_answer answer = {0};
+    struct cob_engine_answer answer = {.version = cob_engine_subrequests[method].version};
     struct frontend frontend;
     struct cob_error *err = cob_engine_contexts_open(&call, &contexts);
 
@@ -351,22 +395,13 @@ struct cob_error *cob_engine_ask(struct cob_engine *engine,
             "failed to solve");
     cob_engine_contexts_close(&contexts);
     COB_TRY(err);
-    switch (method) {
-    case COB_ENGINE_LINT:
-        answer.n_warnings = frontend.warnings->len;
-        answer.json = lint_json(&frontend, answer.error);
-        answer.text = lint_text(&frontend);
-        break;
-    case COB_ENGINE_OUTLINE:
-        answer.json = outline_json(&frontend, &outline);
-        answer.text = outline_text(&outline);
-        break;
-    case COB_ENGINE_TARGETS:
-        answer_targets(&frontend, &answer);
-        break;
-    }
+    err = answer_from(&frontend, method, &outline, &answer);
     cob_dockerfile_outline_done(&outline);
     cob_engine_frontend_done(&frontend);
+    if (err) {
+        cob_engine_answer_done(&answer);
+        return err;
+    }
     *ret_answer = answer;
     return NULL;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "build/exporters/export_parts.h"
-#include "util/text.h"
+#include "util/csv.h"
 
 static struct cob_error *write_image(const struct export_job *job);
 static struct cob_error *write_nothing(const struct export_job *job);
@@ -36,61 +36,6 @@ static struct cob_error *write_nothing(const struct export_job *job)
     return NULL;
 }
 
-/* --- fields --- */
-
-/* One field of CSV from *at: "a,b" is one, "" in quotes is a quote.
- * ret_field: the caller's. */
-static struct cob_error *next_field(const char **at, char **ret_field)
-{
-    g_autoptr(GString) field = g_string_new(NULL);
-    const char *from = *at;
-    bool is_quoted = *from == '"';
-
-    if (!is_quoted) {
-        size_t len = strcspn(from, ",");
-
-        if (memchr(from, '"', len))
-            return cob_fail(COB_INVALID, "a quote in the middle of a field");
-        *ret_field = g_strndup(from, len);
-        *at = from + len + (from[len] == ',');
-        return NULL;
-    }
-    for (from++; *from && !(from[0] == '"' && from[1] != '"'); from++) {
-        from += from[0] == '"';
-        g_string_append_c(field, *from);
-    }
-    if (*from != '"' || (from[1] && from[1] != ','))
-        return cob_fail(COB_INVALID, "a quote that does not end");
-    *at = from + 1 + (from[1] == ',');
-    *ret_field = g_strdup(field->str);
-    return NULL;
-}
-
-static struct cob_error *split_fields(const char *text, GPtrArray *fields)
-{
-    bool ends_in_comma = g_str_has_suffix(text, ",");
-
-    while (*text) {
-        char *field = NULL;
-
-        COB_TRY(next_field(&text, &field));
-        g_ptr_array_add(fields, field);
-    }
-    if (ends_in_comma)
-        g_ptr_array_add(fields, g_strdup(""));
-    return NULL;
-}
-
-static struct cob_error *unknown(const char *what, const char *word, const char *const *known)
-{
-    const char *meant = cob_text_suggest(word, known);
-    g_autofree char *all = g_strjoinv(", ", (char **)(uintptr_t)known);
-
-    if (meant)
-        return cob_fail(COB_INVALID, "unknown %s %s: did you mean %s?", what, word, meant);
-    return cob_fail(COB_INVALID, "unknown %s %s; there is: %s", what, word, all);
-}
-
 static struct cob_error *find_impl(const char *type, const struct cob_exporter_impl **ret_impl)
 {
     const char *known[G_N_ELEMENTS(impls) + 1] = {NULL};
@@ -104,21 +49,10 @@ static struct cob_error *find_impl(const char *type, const struct cob_exporter_i
     }
     if (strcmp(type, "registry") == 0)
         return cob_fail(COB_UNIMPLEMENTED, "type registry is not supported yet");
-    return unknown("type", type, known);
+    return cob_csv_unknown("type", type, known);
 }
 
 /* --- options --- */
-
-static struct cob_error *parse_bool(const char *key, const char *value, bool *ret_value)
-{
-    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
-    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False", NULL};
-
-    if (!g_strv_contains(yes, value) && !g_strv_contains(no, value))
-        return cob_fail(COB_INVALID, "%s=%s: neither true nor false", key, value);
-    *ret_value = g_strv_contains(yes, value);
-    return NULL;
-}
 
 static struct cob_error *set_compression(struct cob_exporter_output *output, const char *value)
 {
@@ -132,7 +66,7 @@ static struct cob_error *set_compression(struct cob_exporter_output *output, con
             return NULL;
         }
     }
-    return unknown("compression", value, known);
+    return cob_csv_unknown("compression", value, known);
 }
 
 static struct cob_error *set_option(
@@ -153,12 +87,12 @@ static struct cob_error *set_option(
         for (const char *const *option = output->impl->options; *option; option++)
             g_ptr_array_add(known, (gpointer)(uintptr_t)*option);
         g_ptr_array_add(known, NULL);
-        return unknown("option", key, (const char *const *)known->pdata);
+        return cob_csv_unknown("option", key, (const char *const *)known->pdata);
     }
     if (strcmp(key, "compression") == 0)
         return set_compression(output, value);
     if (strcmp(key, "push") == 0)
-        return parse_bool(key, value, &output->is_pushed);
+        return cob_csv_read_flag(key, value, &output->is_pushed);
     if (strcmp(key, "name") == 0) {
         g_strfreev(output->names);
         output->names = g_strsplit(value, ",", -1);
@@ -166,9 +100,9 @@ static struct cob_error *set_option(
     }
     if (strcmp(key, "platform-split") == 0) {
         output->is_split_known = true;
-        return parse_bool(key, value, &output->is_split);
+        return cob_csv_read_flag(key, value, &output->is_split);
     }
-    COB_TRY(parse_bool(key, value, &is_tar)); /* "tar" */
+    COB_TRY(cob_csv_read_flag(key, value, &is_tar)); /* "tar" */
     output->is_folder = !is_tar;
     return NULL;
 }
@@ -223,7 +157,7 @@ static struct cob_error *parse(const char *text, struct cob_exporter_output *out
 {
     g_autoptr(GPtrArray) fields = g_ptr_array_new_with_free_func(g_free);
 
-    COB_TRY(split_fields(text, fields));
+    COB_TRY(cob_csv_split(text, fields));
     if (fields->len == 0)
         return cob_fail(COB_INVALID, "it is empty");
     const char *type = type_of(fields);

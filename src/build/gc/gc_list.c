@@ -30,6 +30,11 @@ void cob_gc_record_free(struct cob_gc_record *record)
     g_free(record);
 }
 
+static uint64_t bytes_of(const struct stat *st)
+{
+    return (uint64_t)st->st_blocks * SECTOR_BYTES;
+}
+
 static void add(GPtrArray *records, const struct cob_gc_record *record)
 {
     g_ptr_array_add(records, g_memdup2(record, sizeof(*record)));
@@ -171,8 +176,27 @@ static char *describe_mount(const struct cob_cachemount_entry *entry)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-static void add_mount(GPtrArray *records, const struct cob_cachemount_entry *entry)
+/* The folder that has its files, and its name. */
+static uint64_t bytes_beside_mount(struct cob_store *store, const char *dir)
 {
+    static const char *const names[] = {"", "/name", "/queue", "/lock"};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_strconcat("mounts/", dir, names[i], NULL);
+        struct stat st;
+
+        if (fstatat(cob_store_root_fd(store), path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            sum += bytes_of(&st);
+    }
+    return sum;
+}
+
+static void add_mount(
+    struct cob_store *store, GPtrArray *records, const struct cob_cachemount_entry *entry)
+{
+    const uint64_t size = entry->size_bytes + bytes_beside_mount(store, entry->dir);
+
     add(records, &(struct cob_gc_record){
                      .class = COB_GC_CACHE_MOUNTS,
                      .kind = COB_GC_CACHE_MOUNT,
@@ -182,8 +206,8 @@ static void add_mount(GPtrArray *records, const struct cob_cachemount_entry *ent
                      .type = "exec.cachemount",
                      .namespace = g_strdup(entry->namespace),
                      .mount = g_strdup(entry->id),
-                     .size_bytes = entry->size_bytes,
-                     .disk_bytes = entry->size_bytes,
+                     .size_bytes = size,
+                     .disk_bytes = size,
                      .created_us = entry->created_us,
                      .last_used_us = entry->last_used_us,
                      .n_uses = entry->n_uses,
@@ -200,8 +224,13 @@ static struct cob_error *add_mounts(struct cob_store *store, GPtrArray *records)
 
     COB_TRY(cob_cachemount_pool_open(store, NULL, NULL, &pool));
     COB_TRY(cob_cachemount_list(pool, &entries));
-    for (guint i = 0; i < entries->len; i++)
-        add_mount(records, entries->pdata[i]);
+    for (guint i = 0; i < entries->len; i++) {
+        struct cob_cachemount_entry *entry = entries->pdata[i];
+
+        if (!entry->is_size_current)
+            COB_TRY(cob_cachemount_measure(pool, entry));
+        add_mount(store, records, entry);
+    }
     return NULL;
 }
 
@@ -255,11 +284,6 @@ static struct cob_error *add_stat_cache(void *arg, const struct cob_db_row *row)
 }
 
 /* --- the store's own --- */
-
-static uint64_t bytes_of(const struct stat *st)
-{
-    return (uint64_t)st->st_blocks * SECTOR_BYTES;
-}
 
 static uint64_t sum_of(const GPtrArray *records, enum cob_gc_kind kind)
 {

@@ -109,7 +109,7 @@ static struct cob_error *explain_exit(
         outcome->exit_code);
 }
 
-static const Pb__Mount *root_mount(const Pb__ExecOp *exec)
+const Pb__Mount *cob_ops_root_mount(const Pb__ExecOp *exec)
 {
     for (size_t i = 0; i < exec->n_mounts; i++) {
         if (strcmp(exec->mounts[i]->dest, "/") == 0)
@@ -156,7 +156,7 @@ static struct cob_error *execute(
     struct cob_executor_request request = {
         .root_fd = root_fd,
         .platform = platform,
-        .is_root_readonly = root_mount(run->vertex->op->exec)->readonly,
+        .is_root_readonly = cob_ops_root_mount(run->vertex->op->exec)->readonly,
         .env = (const char *const *)env->pdata,
         .cwd = *meta->cwd ? meta->cwd : "/",
         .user = meta->user,
@@ -202,7 +202,7 @@ struct cob_error *cob_ops_run_exec(const struct op_run *run, struct cob_solver_r
     g_autoptr(cob_snapshot_draft) draft = NULL;
     struct cob_snapshot *base;
 
-    COB_TRY(cob_ops_input_snapshot(run, root_mount(run->vertex->op->exec)->input, &base));
+    COB_TRY(cob_ops_input_snapshot(run, cob_ops_root_mount(run->vertex->op->exec)->input, &base));
     COB_TRY(cob_snapshot_draft_new(run->ops->config.store, base, &draft));
     COB_TRY(run_in_draft(run, draft));
     return cob_ops_commit(run, g_steal_pointer(&draft), ret_result);

@@ -60,6 +60,7 @@ struct cob_ops_config {
     bool is_host_network_allowed; /* --allow network.host */
     bool is_insecure_allowed;     /* --allow security.insecure */
     const char *build_name;       /* for those who wait for a cache mount that this build holds */
+    const char *project;          /* what a cache mount remembers of who used it; NULL: nothing */
 };
 
 /* May all steps of a graph have what they want? Whoever gets more than the sandbox is told of in a
@@ -67,6 +68,15 @@ struct cob_ops_config {
  * errors: COB_DENIED, at the step's line. */
 COB_RESULT struct cob_error *cob_ops_check_graph(
     const struct cob_ops_config *config, const struct cob_llb_graph *graph);
+
+/* A cache mount that steps name. */
+struct cob_ops_cache_id {
+    char *namespace, *id;
+};
+
+/* Those of all steps of a graph, each once, in order.
+ * Returns GPtrArray of struct cob_ops_cache_id, owned; the caller's. */
+GPtrArray *cob_ops_cache_ids(const struct cob_llb_graph *graph);
 
 struct cob_ops;
 

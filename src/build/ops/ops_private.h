@@ -120,6 +120,9 @@ void cob_ops_copy_filter_done(struct copy_filter *filter);
 
 /* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */
 
+/* The mount that is a step's root. */
+const Pb__Mount *cob_ops_root_mount(const Pb__ExecOp *exec);
+
 /* Run a vertex of the kind; ret_result is the caller's. */
 COB_RESULT struct cob_error *cob_ops_run_source(
     const struct op_run *run, struct cob_solver_result **ret_result);

@@ -131,6 +131,18 @@ static bool make_dir(int dir_fd, const char *name)
     return fd >= 0 && fchmod(fd, 0755) == 0;
 }
 
+/* Below a user's directory, what is made on the way to a mount is that user's: a step of his may
+ * put other things into it, and then it stays. Where this user namespace lacks that owner, it is
+ * root's. */
+static void give_to_owner_of(
+    const struct walk *walk, const char *name, const struct stat *parent, struct stat *st)
+{
+    if (fchownat(walk->fd, name, parent->st_uid, parent->st_gid, AT_SYMLINK_NOFOLLOW) == 0) {
+        st->st_uid = parent->st_uid;
+        st->st_gid = parent->st_gid;
+    }
+}
+
 static struct cob_error *make(
     struct walk *walk, const char *name, bool is_last, struct stat *ret_st)
 {
@@ -144,6 +156,8 @@ static struct cob_error *make(
             errno, "make %s %s/%s", is_file ? "file" : "directory", walk->path->str, name);
     if (fstatat(walk->fd, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0)
         return cob_fail_errno(errno, "stat %s/%s", walk->path->str, name);
+    if (walk->request->made && (parent.st_uid || parent.st_gid))
+        give_to_owner_of(walk, name, &parent, ret_st);
     if (walk->request->made && is_in_root_itself(walk, &parent)) {
         struct timespec times[2] = {parent.st_atim, parent.st_mtim};
 

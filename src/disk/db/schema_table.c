@@ -128,5 +128,19 @@ static const char budgets[] = "ALTER TABLE snapshots ADD COLUMN origin TEXT;"
                               "  n_uses INT NOT NULL) WITHOUT ROWID;"
                               "CREATE INDEX remotes_snapshot ON remotes (snapshot);";
 
-const char *const cob_db_schema[] = {first, second, third, fourth, budgets};
+/* Cache mounts: how large they were when that was looked at, and which steps used them. */
+static const char cachemounts[] =
+    "ALTER TABLE cachemounts ADD COLUMN n_files INT NOT NULL DEFAULT 0;"
+    "ALTER TABLE cachemounts ADD COLUMN measured_us INT NOT NULL DEFAULT 0;"
+    "CREATE TABLE cachemount_uses ("
+    "  namespace TEXT NOT NULL,"
+    "  id TEXT NOT NULL,"
+    "  step TEXT NOT NULL,"
+    "  project TEXT NOT NULL,"
+    "  first_us INT NOT NULL,"
+    "  last_us INT NOT NULL,"
+    "  n_uses INT NOT NULL,"
+    "  PRIMARY KEY (namespace, id, step, project)) WITHOUT ROWID;";
+
+const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, budgets};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

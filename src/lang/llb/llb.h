@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -205,6 +206,14 @@ COB_RESULT struct cob_error *cob_llb_definition_parse(
  * digests, and every field that is set. The caller frees it. */
 COB_RESULT struct cob_error *cob_llb_dump(
     const struct cob_llb_definition *definition, char **ret_text);
+
+/* The definition as JSON, as BuildKit's frontend.convertllb answers: "def" has the ops by their
+ * digests, "metadata" what stands beside each, "source" its lines. Without "caps": what BuildKit's
+ * clients ask of a server, a definition here does not have.
+ * ret_json: the caller's.
+ * spec: frontend/subrequests/convertllb; protobuf.dev/programming-guides/json. */
+COB_RESULT struct cob_error *cob_llb_json(
+    const struct cob_llb_definition *definition, json_t **ret_json);
 
 /* ---- graphs ---- */
 

@@ -40,11 +40,6 @@ static void print_indent(struct dump *dump, int indent)
     g_string_append_printf(dump->out, "%*s", 2 * indent, "");
 }
 
-static const void *member_at(const ProtobufCMessage *message, unsigned offset)
-{
-    return (const char *)message + offset;
-}
-
 /* The message of an input, as "#3", and ".1" for another output than the first. */
 static void print_ref(struct dump *dump, const Pb__Input *input)
 {
@@ -149,53 +144,14 @@ static void print_scalar(
     }
 }
 
-static size_t size_of(ProtobufCType type)
+/* Does the field say something? An index does, whatever it is. */
+static bool is_shown(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
-    switch (type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return sizeof(uint32_t);
-    case PROTOBUF_C_TYPE_ENUM:
-        return sizeof(int);
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        break;
-    }
-    return sizeof(uint64_t);
-}
+    static const char *const always[] = {
+        "input", "secondaryInput", "output", "index", "sourceIndex", NULL};
 
-/* Does the field say something? */
-static bool is_set(
-    const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, const void *value)
-{
-    static const char nothing[sizeof(ProtobufCBinaryData)];
-    const char *always[] = {"input", "secondaryInput", "output", "index", "sourceIndex"};
-
-    if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
-        return *(const uint32_t *)member_at(message, field->quantifier_offset) == field->id;
-    if (field->type == PROTOBUF_C_TYPE_STRING)
-        return *(char *const *)value && **(char *const *)value;
-    if (field->type == PROTOBUF_C_TYPE_BYTES)
-        return ((const ProtobufCBinaryData *)value)->len > 0;
-    for (size_t i = 0; field->type == PROTOBUF_C_TYPE_INT64 && i < G_N_ELEMENTS(always); i++)
-        if (strcmp(field->name, always[i]) == 0)
-            return true;
-    return memcmp(value, nothing, size_of(field->type)) != 0;
+    return llb_field_is_set(message, field) ||
+           (field->type == PROTOBUF_C_TYPE_INT64 && g_strv_contains(always, field->name));
 }
 
 static void print_one(
@@ -218,18 +174,18 @@ static void print_message(struct dump *dump, const ProtobufCMessage *message, in
 {
     for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-        const void *value = member_at(message, field->offset);
+        const void *value = llb_field_at(message, field->offset);
 
         if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-            if (is_set(message, field, value))
+            if (is_shown(message, field))
                 print_one(dump, field, value, indent);
             continue;
         }
-        size_t n = *(const size_t *)member_at(message, field->quantifier_offset);
+        size_t n = *(const size_t *)llb_field_at(message, field->quantifier_offset);
         const char *items = *(char *const *)value;
 
         for (size_t k = 0; k < n; k++)
-            print_one(dump, field, items + k * size_of(field->type), indent);
+            print_one(dump, field, items + k * llb_field_size(field->type), indent);
     }
 }
 

@@ -70,3 +70,15 @@ COB_RESULT struct cob_error *llb_op_check(const Pb__Op *op, int *ret_n_outputs);
 
 /* What an op is called when nobody gave it a name. names: of its inputs. The caller frees it. */
 char *llb_op_name(const Pb__Op *op, const char *const *names);
+
+/* --- llb_fields.c: messages by the descriptors that protobuf-c makes --- */
+
+/* What lies at an offset of a message: a field, or how many a repeated one has. */
+const void *llb_field_at(const ProtobufCMessage *message, unsigned offset);
+
+/* What one value of a type takes in a message, in bytes. */
+size_t llb_field_size(ProtobufCType type);
+
+/* Has a field that is not repeated another value than its default? One of several that exclude
+ * each other: is it that one? */
+bool llb_field_is_set(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/http/http.h"
 
+#include <string.h>
+
 #include "net/http/http_private.h"
 
 static void set_default(unsigned *value, unsigned standard)
@@ -49,6 +51,23 @@ void cob_http_close(struct cob_http *http)
 int64_t cob_http_date(const struct cob_http *http, const char *text)
 {
     return http->api.getdate(text, NULL);
+}
+
+static struct cob_error *read_bytes(
+    void *arg, uint64_t offset, void *buffer, size_t len, size_t *ret_n)
+{
+    gsize size = 0;
+    const char *data = g_bytes_get_data(arg, &size);
+
+    *ret_n = (size_t)MIN((uint64_t)len, size - offset);
+    memcpy(buffer, data + offset, *ret_n);
+    return NULL;
+}
+
+struct cob_http_body cob_http_body_of(GBytes *bytes)
+{
+    return (struct cob_http_body){
+        .size = g_bytes_get_size(bytes), .read = read_bytes, .arg = bytes};
 }
 
 void cob_http_response_init(struct cob_http_response *response)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/cancel.h"
 #include "util/cleanup.h"
@@ -110,14 +111,29 @@ void cob_http_response_done(struct cob_http_response *response);
  * name: in lower case. */
 const char *cob_http_header(const struct cob_http_response *response, const char *name);
 
+/* What to send with a request, in pieces. All borrowed. */
+struct cob_http_body {
+    uint64_t size;
+    /* Bytes from `offset` on, up to `len`, at least one. It may be asked once more from any
+     * earlier place. An error ends the request and is its error. */
+    struct cob_error *(*read)(void *arg, uint64_t offset, void *buffer, size_t len, size_t *ret_n);
+    void *arg;
+};
+
+/* A body of bytes that are at hand, borrowed. */
+struct cob_http_body cob_http_body_of(GBytes *bytes);
+
 /* What to ask. NULL means: without. All borrowed. */
 struct cob_http_request {
     const struct cob_url *url;
+    const char
+        *method; /* NULL: GET, with a form POST, with a body PUT. "HEAD" has no answer's body */
+    const struct cob_http_body *body; /* sent with its Content-Length */
     const struct cob_http_tls *tls;
     const char *accept;
     const char *authorization;  /* the header's value */
     const char *const *headers; /* others, NULL-terminated: "Name: value" */
-    const char *form;           /* POST this, else GET */
+    const char *form;           /* POST this */
     uint64_t range_start;       /* 0: all of it */
     int64_t deadline_us;        /* of g_get_monotonic_time(); COB_TIMEOUT past it. 0: none */
     size_t max_body; /* more is COB_EXHAUSTED, or is cut off when the status is an error */
@@ -146,10 +162,17 @@ struct cob_http_guide {
     void *arg;
 };
 
+/* May a server at `from` send us to `to`? Not from https to http, nor from a public server to a
+ * private address.
+ * first: where the journey began.
+ * errors: COB_DENIED. */
+COB_RESULT struct cob_error *cob_url_check_step(
+    const struct cob_url *first, const struct cob_url *from, const struct cob_url *to);
+
 /*
- * Send a request and follow where the answer leads, up to COB_LIMIT_HTTP_REDIRECTS times.
- * Authorization goes to the origin of the request's own URL alone. Nothing leads from https to
- * http, or from a public server to a private address.
+ * Send a request and follow where the answer leads, up to COB_LIMIT_HTTP_REDIRECTS times, by the
+ * rule of cob_url_check_step(). Authorization goes to the origin of the request's own URL alone.
+ * What is not GET or HEAD follows 307 and 308 alone, which keep the method.
  *
  * response:  as of cob_http_send(); the last answer.
  * ret_url:   where it came from, the caller's; also when it broke. NULL: not wanted.

@@ -11,6 +11,7 @@
 #define MAX_IDLE 8
 #define POLL_MS 1000
 #define STALL_BYTES_PER_S 1024
+#define ASK_FIRST_BYTES (1 << 20) /* from here on libcurl asks whether a body is welcome */
 
 /* One request under way. */
 struct transfer {
@@ -18,9 +19,11 @@ struct transfer {
     const struct cob_http_request *request;
     struct cob_http_response *response;
     struct cob_error *err; /* what a callback met */
+    bool has_headers;      /* all of this answer's; libcurl is content with some of them */
     bool is_cut;           /* enough of an error's body was read */
     size_t n_header_bytes; /* of this answer and those that announced it */
-    uint64_t n_bytes;      /* all that came in */
+    uint64_t n_bytes;      /* all that came in or went out */
+    uint64_t n_sent;       /* of the request's body, for now */
     CURL *easy;
     struct curl_slist *headers;
     char why[CURL_ERROR_SIZE];
@@ -78,6 +81,7 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
     transfer->n_bytes += len;
     if (g_str_has_prefix(line, "HTTP/"))
         begin_answer(transfer, line);
+    transfer->has_headers = line[0] == '\r' || line[0] == '\n';
     transfer->n_header_bytes += len;
     if (transfer->n_header_bytes > COB_LIMIT_HTTP_HEADER_BYTES) {
         transfer->err = cob_fail(COB_EXHAUSTED,
@@ -121,6 +125,34 @@ static size_t on_data(char *data, size_t one, size_t len, void *arg)
         transfer->err = keep_body(transfer, data, len);
     transfer->response->n_body += len;
     return transfer->err || transfer->is_cut ? CURL_WRITEFUNC_ERROR : len;
+}
+
+static size_t on_read(char *buffer, size_t one, size_t len, void *arg)
+{
+    struct transfer *transfer = arg;
+    const struct cob_http_body *body = transfer->request->body;
+    size_t room = (size_t)MIN(one * len, body->size - transfer->n_sent), n = 0;
+
+    if (room == 0)
+        return 0;
+    transfer->err = body->read(body->arg, transfer->n_sent, buffer, room, &n);
+    if (transfer->err)
+        return CURL_READFUNC_ABORT;
+    transfer->n_sent += n;
+    transfer->n_bytes += n;
+    return n;
+}
+
+/* A connection that was closed while it was idle shows that only once bytes were sent: then libcurl
+ * takes another one and begins anew. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct transfer *transfer = arg;
+
+    if (origin != SEEK_SET || offset < 0)
+        return CURL_SEEKFUNC_CANTSEEK;
+    transfer->n_sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 /* Children must not inherit a connection. */
@@ -185,6 +217,31 @@ static void set_proxy(const struct curl_api *api, CURL *easy, const struct cob_u
         api->easy_setopt(easy, CURLOPT_PROXY, proxy);
 }
 
+static void set_method(struct transfer *transfer)
+{
+    const struct curl_api *api = transfer->api;
+    const struct cob_http_request *request = transfer->request;
+    CURL *easy = transfer->easy;
+
+    if (request->form)
+        api->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->form);
+    if (request->body && request->body->size < ASK_FIRST_BYTES)
+        transfer->headers = api->slist_append(transfer->headers, "Expect:");
+    if (request->body) {
+        api->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        api->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body->size);
+        api->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 512 * 1024L);
+        api->easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+        api->easy_setopt(easy, CURLOPT_READDATA, transfer);
+        api->easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        api->easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
+    }
+    if (request->method && strcmp(request->method, "HEAD") == 0)
+        api->easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    else if (request->method)
+        api->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
 static void set_up(struct transfer *transfer, unsigned connect_ms)
 {
     const struct curl_api *api = transfer->api;
@@ -212,9 +269,16 @@ static void set_up(struct transfer *transfer, unsigned connect_ms)
 
         add_header(transfer, "Range", range);
     }
-    if (request->form)
-        api->easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->form);
+    set_method(transfer);
     api->easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+}
+
+/* What was sent whole may have to be checked and filed before there is an answer. */
+static unsigned stall_of(const struct transfer *transfer, unsigned stall_ms)
+{
+    const struct cob_http_body *body = transfer->request->body;
+
+    return body && transfer->n_sent == body->size ? stall_ms * 4 : stall_ms;
 }
 
 /* Time spent waiting for the server, and what it brought; the caller's own work does not count. */
@@ -261,7 +325,7 @@ static struct cob_error *run(struct transfer *transfer, CURLM *multi, unsigned s
         code = api->multi_poll(multi, &wish, cancel ? 1 : 0, (int)MIN(stall_ms, POLL_MS), &n_ready);
         patience.waited_us += g_get_monotonic_time() - before;
         COB_TRY(check_deadline(transfer->request));
-        *ret_is_stalled = is_stalled(&patience, transfer->n_bytes, stall_ms);
+        *ret_is_stalled = is_stalled(&patience, transfer->n_bytes, stall_of(transfer, stall_ms));
         if (code != CURLM_OK || *ret_is_stalled)
             break;
     }
@@ -355,6 +419,10 @@ static struct cob_error *judge(struct transfer *transfer, CURLcode code)
         COB_TRY(find_refusal(transfer->request, why));
     if (!read_fate(transfer, code, &response->fate))
         return cob_fail(COB_UNKNOWN, "%s: %s", transfer->request->url->server, why);
+    if (response->fate == COB_HTTP_ANSWERED && !transfer->has_headers) {
+        response->fate = COB_HTTP_BROKEN;
+        why = "the answer ends within its headers";
+    }
     if (response->fate != COB_HTTP_ANSWERED)
         response->why = cob_fail(COB_UNAVAILABLE, "%s: %s", transfer->request->url->server, why);
     return NULL;
@@ -414,7 +482,12 @@ struct cob_error *cob_http_send(struct cob_http *http, const struct cob_http_req
     sigset_t before;
 
     g_assert(transfer.easy && multi);
-    cob_trace(2, "%s %s", request->form ? "POST" : "GET", request->url->origin);
+    cob_trace(2, "%s %s",
+        request->method ? request->method
+        : request->form ? "POST"
+        : request->body ? "PUT"
+                        : "GET",
+        request->url->origin);
     hold_sigpipe(&before);
     set_up(&transfer, http->timing.connect_ms);
     api->multi_add_handle(multi, transfer.easy);

@@ -12,7 +12,8 @@
 /* One try of an exchange. */
 struct attempt {
     const struct exchange *exchange;
-    struct cob_url *first; /* at the registry */
+    struct cob_url *first; /* at the registry, or where it sent us */
+    bool is_home;          /* the former */
     struct cob_url *last;  /* where the answer came from; NULL: none */
     char *authorization;   /* for the origin of `first` alone */
     int64_t deadline_us;
@@ -36,13 +37,35 @@ static struct cob_error *find_tls(
     return NULL;
 }
 
+static struct cob_error *tls_of(const struct attempt *attempt, const struct cob_http_tls **ret_tls)
+{
+    const struct exchange *exchange = attempt->exchange;
+
+    *ret_tls = &exchange->server->tls;
+    return attempt->is_home ? NULL : find_tls(exchange->tools->servers, attempt->first, ret_tls);
+}
+
 static struct cob_error *follow(struct attempt *attempt, struct cob_http_response *response)
 {
     const struct exchange *exchange = attempt->exchange;
     const struct exchange_tools *tools = exchange->tools;
+    const struct cob_http_tls *tls = NULL;
+    const char *headers[3] = {NULL};
+    g_autofree char *type =
+        exchange->content_type ? g_strconcat("Content-Type: ", exchange->content_type, NULL) : NULL;
+    size_t n = 0;
+
+    COB_TRY(tls_of(attempt, &tls));
+    if (type)
+        headers[n++] = type;
+    if (exchange->range)
+        headers[n++] = exchange->range;
     const struct cob_http_guide guide = {.find_tls = find_tls, .arg = tools->servers};
     const struct cob_http_request request = {.url = attempt->first,
-        .tls = &exchange->server->tls,
+        .tls = tls,
+        .method = exchange->method,
+        .body = exchange->body,
+        .headers = headers,
         .accept = exchange->accept,
         .authorization = attempt->authorization,
         .range_start = exchange->n_done ? exchange->n_done(exchange->arg) : 0,
@@ -65,8 +88,9 @@ static struct cob_error *authorize(struct attempt *attempt, struct cob_http_resp
     for (unsigned i = 0; i < response->authenticate->len; i++)
         registry_challenge_parse(g_ptr_array_index(response->authenticate, i), challenges);
     g_clear_pointer(&attempt->authorization, g_free);
-    struct cob_error *err = registry_token_get(exchange->tools->tokens, exchange->server,
-        exchange->repository, challenges, exchange->cancel, &attempt->authorization);
+    struct cob_error *err =
+        registry_token_get(exchange->tools->tokens, exchange->server, exchange->repository,
+            exchange->is_push, challenges, exchange->cancel, &attempt->authorization);
     if (!err || cob_error_code(err) != COB_UNAVAILABLE)
         return err;
     response->fate = COB_HTTP_BROKEN;
@@ -74,20 +98,38 @@ static struct cob_error *authorize(struct attempt *attempt, struct cob_http_resp
     return NULL;
 }
 
+/* Where does the try begin, and may credentials go there? */
+static struct cob_error *begin_attempt(struct attempt *attempt)
+{
+    const struct exchange *exchange = attempt->exchange;
+    const struct exchange_tools *tools = exchange->tools;
+    g_autoptr(cob_url) home = NULL;
+
+    COB_TRY(cob_url_parse(tools->http, exchange->home, exchange->url, &attempt->first));
+    attempt->is_home = true;
+    if (exchange->home) {
+        COB_TRY(cob_url_parse(tools->http, NULL, exchange->home, &home));
+        COB_TRY(cob_wrap(cob_url_check_step(home, home, attempt->first), "upload to %s",
+            attempt->first->server));
+        attempt->is_home = strcmp(home->origin, attempt->first->origin) == 0;
+    }
+    if (attempt->is_home)
+        attempt->authorization =
+            registry_token_known(tools->tokens, exchange->server, exchange->repository);
+    return NULL;
+}
+
 /* Once through: with what is known, and after a 401 with what was learnt from it. */
 static struct cob_error *try_once(
     const struct exchange *exchange, int64_t deadline_us, struct cob_http_response *response)
 {
-    struct attempt attempt = {.exchange = exchange,
-        .deadline_us = deadline_us,
-        .authorization =
-            registry_token_known(exchange->tools->tokens, exchange->server, exchange->repository)};
-    struct cob_error *err =
-        cob_url_parse(exchange->tools->http, NULL, exchange->url, &attempt.first);
+    struct attempt attempt = {.exchange = exchange, .deadline_us = deadline_us};
+    struct cob_error *err = begin_attempt(&attempt);
 
     if (!err)
         err = follow(&attempt, response);
-    bool is_asked = !err && response->fate == COB_HTTP_ANSWERED && response->status == 401 &&
+    bool is_asked = !err && attempt.is_home && response->fate == COB_HTTP_ANSWERED &&
+                    response->status == 401 &&
                     strcmp(attempt.last->origin, attempt.first->origin) == 0;
     if (is_asked)
         err = authorize(&attempt, response);
@@ -166,7 +208,7 @@ struct cob_error *registry_exchange(
     for (;;) {
         COB_TRY(try_once(exchange, deadline_us, response));
         check_length(exchange, response);
-        if (!cob_http_is_retryable(response))
+        if (exchange->is_once || !cob_http_is_retryable(response))
             return NULL;
         if (exchange->is_complete && exchange->is_complete(exchange->arg))
             return NULL;

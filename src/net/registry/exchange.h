@@ -13,6 +13,7 @@ struct exchange_tools {
     struct server_table *servers;
     struct token_cache *tokens;
     unsigned total_ms; /* for all tries of one exchange; a blob has more by its size */
+    uint64_t one_put_bytes;
 };
 
 /* What to ask of whom. All borrowed. */
@@ -20,7 +21,15 @@ struct exchange {
     const struct exchange_tools *tools;
     const struct server_config *server;
     const char *url;
-    const char *repository; /* for the token's scope */
+    const char *home;   /* a URL of the registry, when `url` is where it sent us; else NULL:
+                             * at another origin there is no Authorization */
+    const char *method; /* NULL: GET */
+    const struct cob_http_body *body;
+    const char *content_type; /* of the body; NULL: none */
+    const char *range;        /* Content-Range, whole; NULL: none */
+    const char *repository;   /* for the token's scope */
+    bool is_push;             /* likewise: pull,push */
+    bool is_once;             /* the answer to the first try is the result, also a failure */
     const char *accept;
     size_t max_body;
     uint64_t size; /* of what is asked for; 0: small */

@@ -23,5 +23,9 @@ COB_RESULT struct cob_error *registry_tools(
 COB_RESULT struct cob_error *registry_endpoints(
     const struct exchange_tools *tools, const char *domain, GPtrArray **ret_endpoints);
 
+/* The registry itself.  ret_endpoint: its base is the caller's. */
+COB_RESULT struct cob_error *registry_home(
+    const struct exchange_tools *tools, const char *domain, struct endpoint *ret_endpoint);
+
 /* The error of an answer that is not what was asked for; NULL for 200 and 206. */
 COB_RESULT struct cob_error *registry_check_status(const struct cob_http_response *response);

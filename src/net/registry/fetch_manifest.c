@@ -86,6 +86,13 @@ static struct cob_error *get_from(const struct exchange_tools *tools,
     return err;
 }
 
+static struct cob_error *check_kind(const struct cob_ref *ref)
+{
+    if (ref->digest && !g_str_has_prefix(ref->digest, COB_DIGEST_PREFIX))
+        return cob_fail(COB_UNIMPLEMENTED, "digests other than sha256 are not supported");
+    return NULL;
+}
+
 static struct cob_error *get_from_any(struct cob_registry *registry, const struct cob_ref *ref,
     struct cob_cancel *cancel, struct cob_registry_manifest **ret_manifest)
 {
@@ -93,8 +100,7 @@ static struct cob_error *get_from_any(struct cob_registry *registry, const struc
     g_autoptr(GPtrArray) endpoints = NULL;
     struct cob_error *err = NULL;
 
-    if (ref->digest && !g_str_has_prefix(ref->digest, COB_DIGEST_PREFIX))
-        return cob_fail(COB_UNIMPLEMENTED, "digests other than sha256 are not supported");
+    COB_TRY(check_kind(ref));
     COB_TRY(registry_tools(registry, &tools));
     COB_TRY(registry_endpoints(tools, ref->domain, &endpoints));
     for (unsigned i = 0; i < endpoints->len; i++) {
@@ -116,4 +122,26 @@ struct cob_error *cob_registry_get_manifest(struct cob_registry *registry,
     g_autofree char *name = cob_ref_text(ref);
 
     return cob_wrap(get_from_any(registry, ref, cancel, ret_manifest), "%s", name);
+}
+
+static struct cob_error *get_from_home(struct cob_registry *registry, const struct cob_ref *ref,
+    struct cob_cancel *cancel, struct cob_registry_manifest **ret_manifest)
+{
+    const struct exchange_tools *tools = NULL;
+    struct endpoint home = {NULL, NULL};
+
+    COB_TRY(check_kind(ref));
+    COB_TRY(registry_tools(registry, &tools));
+    COB_TRY(registry_home(tools, ref->domain, &home));
+    struct cob_error *err = get_from(tools, &home, ref, cancel, ret_manifest);
+    g_free(home.base);
+    return err;
+}
+
+struct cob_error *cob_registry_get_pushed(struct cob_registry *registry, const struct cob_ref *ref,
+    struct cob_cancel *cancel, struct cob_registry_manifest **ret_manifest)
+{
+    g_autofree char *name = cob_ref_text(ref);
+
+    return cob_wrap(get_from_home(registry, ref, cancel, ret_manifest), "%s", name);
 }

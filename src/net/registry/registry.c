@@ -4,13 +4,16 @@
 #include <string.h>
 
 #include "net/registry/fetch.h"
+#include "util/limits.h"
 
 #define STANDARD_HELPER_MS (60 * 1000)
 #define STANDARD_TOTAL_MS (600 * 1000)
+#define STANDARD_ONE_PUT_BYTES (64 * COB_MIB)
 
 struct cob_registry {
     struct cob_http_timing timing;
     unsigned helper_ms, total_ms;
+    uint64_t one_put_bytes;
     char *docker_config;
     struct server_table *servers;
     GMutex lock; /* guards what follows until it is loaded; then that stays as it is */
@@ -62,6 +65,7 @@ struct cob_registry *cob_registry_new(const struct cob_registry_config *config)
         .timing = given->timing,
         .helper_ms = given->helper_ms ? given->helper_ms : STANDARD_HELPER_MS,
         .total_ms = given->total_ms ? given->total_ms : STANDARD_TOTAL_MS,
+        .one_put_bytes = given->one_put_bytes ? given->one_put_bytes : STANDARD_ONE_PUT_BYTES,
         .docker_config =
             given->docker_config ? g_strdup(given->docker_config) : usual_docker_config(),
         .servers = registry_servers_new(registries, given->cert_dirs),
@@ -93,7 +97,8 @@ static struct cob_error *load_locked(struct cob_registry *registry)
         .servers = registry->servers,
         .tokens = registry_tokens_new(
             http, registry->servers, registry->docker_config, registry->helper_ms),
-        .total_ms = registry->total_ms};
+        .total_ms = registry->total_ms,
+        .one_put_bytes = registry->one_put_bytes};
     return NULL;
 }
 
@@ -164,6 +169,47 @@ struct cob_error *registry_endpoints(
     add_endpoint(endpoints, server, registry_server_base(server));
     *ret_endpoints = g_steal_pointer(&endpoints);
     return NULL;
+}
+
+struct cob_error *registry_home(
+    const struct exchange_tools *tools, const char *domain, struct endpoint *ret_endpoint)
+{
+    const struct server_config *server = NULL;
+
+    COB_TRY(registry_servers_get(tools->servers, domain, &server));
+    *ret_endpoint = (struct endpoint){server, registry_server_base(server)};
+    return NULL;
+}
+
+/* Does it answer with TLS, whatever its certificate? */
+static struct cob_error *speaks_tls(const struct exchange_tools *tools, const char *domain,
+    struct cob_cancel *cancel, bool *ret_does)
+{
+    const struct cob_http_tls any = {.is_insecure = true};
+    g_autofree char *text = g_strdup_printf("https://%s/v2/", domain);
+    g_autoptr(cob_url) url = NULL;
+    struct cob_http_response response;
+
+    COB_TRY(cob_url_parse(tools->http, NULL, text, &url));
+    const struct cob_http_request request = {.url = url, .tls = &any, .max_body = COB_MIB};
+    cob_http_response_init(&response);
+    struct cob_error *err = cob_http_send(tools->http, &request, cancel, &response);
+    *ret_does = !err && response.fate == COB_HTTP_ANSWERED;
+    cob_http_response_done(&response);
+    if (err && cob_error_code(err) != COB_CANCELLED)
+        g_clear_pointer(&err, cob_error_free);
+    return err;
+}
+
+struct cob_error *cob_registry_allow_insecure(
+    struct cob_registry *registry, const char *domain, struct cob_cancel *cancel)
+{
+    const struct exchange_tools *tools = NULL;
+    bool has_tls = false;
+
+    COB_TRY(registry_tools(registry, &tools));
+    COB_TRY(speaks_tls(tools, domain, cancel, &has_tls));
+    return registry_servers_set_insecure(registry->servers, domain, !has_tls);
 }
 
 struct cob_error *registry_check_status(const struct cob_http_response *response)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Registries: manifests and blobs fetched by the distribution protocol, over libcurl.
+ * Registries: manifests and blobs fetched and pushed by the distribution protocol, over libcurl.
  *
  * Bytes go to the caller, who stores them; nothing here knows a store. A manifest is held against
  * its digest and a blob against its digest and size before a call succeeds.
@@ -11,6 +11,9 @@
  *                                   30x: followed, Authorization kept to its own origin
  *                                   429, 5xx, a break: wait, go on where it broke
  *
+ *     push_blob, push_manifest -> the registry itself, no mirror    ->  POST, PATCH, PUT /v2/...
+ *                                   a break: asked how much came, gone on there, or begun anew
+ *
  * Credentials: docker's config.json (auths, credHelpers, credsStore), looked up when a registry
  * asks for them, and sent to that registry or the realm it names, nowhere else.
  * Per registry: mirrors, plain HTTP, CAs and client certificates; see docs/registries.md.
@@ -19,7 +22,7 @@
  *
  * threads:  any; calls run side by side, each in its caller's thread, and layers come in parallel
  *           by calling from several.
- * spec:     OCI distribution-spec, "Pull"; distribution docs/spec/auth/{token,oauth}.md.
+ * spec:     OCI distribution-spec, "Pull" and "Push"; distribution docs/spec/auth/{token,oauth}.md.
  */
 #pragma once
 
@@ -39,6 +42,7 @@ struct cob_registry_config {
     struct cob_http_timing timing;
     unsigned helper_ms; /* for a credential helper; 0: 60000 */
     unsigned total_ms;  /* all tries of a request, and 1 s more for 8 KiB of a blob; 0: 600000 */
+    uint64_t one_put_bytes; /* a blob to push that is longer can be resumed; 0: 64 MiB */
 };
 
 struct cob_registry; /* what is known of registries: settings, tokens, idle connections */
@@ -134,3 +138,53 @@ COB_AUTOPTR(cob_registry_image, cob_registry_image_free)
 COB_RESULT struct cob_error *cob_registry_resolve(struct cob_registry *registry,
     const struct cob_ref *ref, const struct cob_platform *platform, struct cob_cancel *cancel,
     struct cob_registry_image **ret_image);
+
+/* --- pushing: to the registry itself, never to a mirror --- */
+
+/*
+ * For this registry take any certificate, and plain HTTP when it speaks no TLS: "insecure", as the
+ * user said. It is asked once which of the two it is.
+ *
+ * errors: COB_UNAVAILABLE when it does not answer.
+ */
+COB_RESULT struct cob_error *cob_registry_allow_insecure(
+    struct cob_registry *registry, const char *domain, struct cob_cancel *cancel);
+
+/* A manifest as the registry itself has it, past its mirrors: what a push is to be merged with.
+ * Otherwise as cob_registry_get_manifest(). */
+COB_RESULT struct cob_error *cob_registry_get_pushed(struct cob_registry *registry,
+    const struct cob_ref *ref, struct cob_cancel *cancel,
+    struct cob_registry_manifest **ret_manifest);
+
+/* Does the registry itself have a blob, in the repository of its reference? */
+COB_RESULT struct cob_error *cob_registry_has_blob(struct cob_registry *registry,
+    const struct cob_registry_blob *blob, struct cob_cancel *cancel, bool *ret_has);
+
+/* Where the bytes of a blob come from. */
+struct cob_registry_source {
+    /* Bytes from `offset` on, up to `len`, at least one. It may be asked again from any earlier
+     * place. An error ends the push and is its error. */
+    struct cob_error *(*read)(void *arg, uint64_t offset, void *buffer, size_t len, size_t *ret_n);
+    /* So many bytes were sent; fewer than before when it begins anew. May be NULL. */
+    void (*progress)(void *arg, uint64_t n_done);
+    void *arg;
+    const char *mount_from; /* a repository of the same registry that may have it; NULL: none */
+};
+
+/*
+ * Push a blob, unless it is there.
+ *
+ * ret_is_new:  bytes were sent. May be NULL.
+ * errors:      each begins with the reference's name and the digest. COB_DENIED; COB_NOT_FOUND: no
+ *              such repository, and it is not made; COB_EXHAUSTED: it is too large for the
+ *              registry; COB_DATA_LOSS: the registry says that it has other bytes now;
+ *              COB_UNAVAILABLE when tries ran out; COB_CANCELLED.
+ */
+COB_RESULT struct cob_error *cob_registry_push_blob(struct cob_registry *registry,
+    const struct cob_registry_blob *blob, const struct cob_registry_source *source,
+    struct cob_cancel *cancel, bool *ret_is_new);
+
+/* Push a manifest or an index under a reference's digest, which must be its own, else under its
+ * tag. What it names must be there. Otherwise as cob_registry_push_blob(). */
+COB_RESULT struct cob_error *cob_registry_push_manifest(struct cob_registry *registry,
+    const struct cob_ref *ref, const char *media_type, GBytes *bytes, struct cob_cancel *cancel);

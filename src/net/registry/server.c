@@ -25,7 +25,8 @@ struct server_table {
     GStrv cert_dirs;
     GMutex lock;         /* guards what follows */
     json_t *settings;    /* the object "registries" by name; NULL: not read yet */
-    GHashTable *by_name; /* char * -> struct server_config, owned */
+    GHashTable *by_name; /* char * -> struct server_config, borrowed */
+    GPtrArray *all;      /* struct server_config, owned: also those that were replaced */
 };
 
 static void server_free(void *pointer)
@@ -54,7 +55,8 @@ struct server_table *registry_servers_new(const char *registries, const char *co
     table->registries = g_strdup(registries);
     table->cert_dirs = g_strdupv((char **)(uintptr_t)(cert_dirs ? cert_dirs : usual));
     g_mutex_init(&table->lock);
-    table->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, server_free);
+    table->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    table->all = g_ptr_array_new_with_free_func(server_free);
     return table;
 }
 
@@ -67,6 +69,7 @@ void registry_servers_free(struct server_table *table)
     g_mutex_clear(&table->lock);
     json_decref(table->settings);
     g_hash_table_unref(table->by_name);
+    g_ptr_array_unref(table->all);
     g_free(table);
 }
 
@@ -275,6 +278,13 @@ static struct cob_error *make_server(
     return NULL;
 }
 
+/* server: taken. */
+static void add_locked(struct server_table *table, struct server_config *server)
+{
+    g_ptr_array_add(table->all, server);
+    g_hash_table_replace(table->by_name, server->name, server);
+}
+
 static struct cob_error *get_locked(
     struct server_table *table, const char *name, const struct server_config **ret_server)
 {
@@ -283,7 +293,7 @@ static struct cob_error *get_locked(
     if (!server) {
         COB_TRY(cob_wrap(read_settings_locked(table), "%s", table->registries));
         COB_TRY(cob_wrap(make_server(table, name, &server), "settings of registry %s", name));
-        g_hash_table_insert(table->by_name, server->name, server);
+        add_locked(table, server);
     }
     *ret_server = server;
     return NULL;
@@ -294,6 +304,28 @@ struct cob_error *registry_servers_get(
 {
     g_mutex_lock(&table->lock);
     struct cob_error *err = get_locked(table, name, ret_server);
+    g_mutex_unlock(&table->lock);
+    return err;
+}
+
+static struct cob_error *set_insecure_locked(
+    struct server_table *table, const char *name, bool is_plain)
+{
+    struct server_config *server = NULL;
+
+    COB_TRY(cob_wrap(read_settings_locked(table), "%s", table->registries));
+    COB_TRY(cob_wrap(make_server(table, name, &server), "settings of registry %s", name));
+    server->tls.is_insecure = true;
+    server->is_plain = is_plain;
+    add_locked(table, server);
+    return NULL;
+}
+
+struct cob_error *registry_servers_set_insecure(
+    struct server_table *table, const char *name, bool is_plain)
+{
+    g_mutex_lock(&table->lock);
+    struct cob_error *err = set_insecure_locked(table, name, is_plain);
     g_mutex_unlock(&table->lock);
     return err;
 }

@@ -32,5 +32,11 @@ void registry_servers_free(struct server_table *table);
 COB_RESULT struct cob_error *registry_servers_get(
     struct server_table *table, const char *name, const struct server_config **ret_server);
 
+/* From now on take any certificate of a server, or no TLS at all. Those who have the server as it
+ * was keep it.
+ * errors: as of registry_servers_get(). */
+COB_RESULT struct cob_error *registry_servers_set_insecure(
+    struct server_table *table, const char *name, bool is_plain);
+
 /* "https://address/v2/". The caller frees it. */
 char *registry_server_base(const struct server_config *server);

@@ -25,6 +25,7 @@ struct token_cache {
 struct question {
     const struct server_config *server;
     const char *repository;
+    bool is_push;
     const struct challenge *challenge;
     const struct credential_set *credentials; /* may be NULL */
 };
@@ -124,12 +125,13 @@ static void append_param(GString *query, const char *name, const char *value)
         g_string_append_printf(query, "%s%s=%s", query->len ? "&" : "", name, escaped);
 }
 
-/* The scope to ask for: what the challenge says, else pulling from the repository. */
+/* The scope to ask for: what the challenge says, else what is to be done with the repository. */
 static char *scope_of(const struct question *question)
 {
     if (question->challenge->scope && question->challenge->scope[0])
         return g_strdup(question->challenge->scope);
-    return g_strdup_printf("repository:%s:pull", question->repository);
+    return g_strdup_printf(
+        "repository:%s:pull%s", question->repository, question->is_push ? ",push" : "");
 }
 
 static char *basic_header(const char *username, const char *password)
@@ -260,7 +262,7 @@ static struct cob_error *ask_realm(struct token_cache *cache, const struct quest
 }
 
 struct cob_error *registry_token_get(struct token_cache *cache, const struct server_config *server,
-    const char *repository, const GPtrArray *challenges, struct cob_cancel *cancel,
+    const char *repository, bool is_push, const GPtrArray *challenges, struct cob_cancel *cancel,
     char **ret_authorization)
 {
     const struct challenge *bearer = registry_challenge_find(challenges, "bearer");
@@ -279,7 +281,7 @@ struct cob_error *registry_token_get(struct token_cache *cache, const struct ser
                 COB_INVALID, "the registrytoken of %s has odd characters", server->name);
         header = g_strconcat("Bearer ", found->registry_token, NULL);
     } else if (bearer) {
-        struct question question = {server, repository, bearer, found};
+        struct question question = {server, repository, is_push, bearer, found};
 
         COB_TRY(ask_realm(cache, &question, cancel, &header));
     } else if (found && found->username) {

@@ -28,10 +28,11 @@ char *registry_token_known(
 /*
  * Answer a 401, by credentials or a token, and remember the answer.
  *
+ * is_push:            a token is to allow that, too.
  * challenges:         what the server sent.
  * ret_authorization:  the header's value, the caller's; NULL when there is none to give.
  * errors:             the realm is not one to talk to, or says no; a credential helper failed.
  */
 COB_RESULT struct cob_error *registry_token_get(struct token_cache *cache,
-    const struct server_config *server, const char *repository, const GPtrArray *challenges,
-    struct cob_cancel *cancel, char **ret_authorization);
+    const struct server_config *server, const char *repository, bool is_push,
+    const GPtrArray *challenges, struct cob_cancel *cancel, char **ret_authorization);

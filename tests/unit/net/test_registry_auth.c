@@ -426,8 +426,9 @@ static void test_realm_of_public_registry_table(void)
         g_autofree char *got = NULL;
 
         registry_challenge_parse(header, challenges);
-        CHECK_ERROR(registry_token_get(tokens, server, "app", challenges, NULL, &got), COB_DENIED,
-            rows[i].error);
+        CHECK_ERROR(
+            registry_token_get(tokens, server, "app", /* is_push= */ false, challenges, NULL, &got),
+            COB_DENIED, rows[i].error);
         check_row(got == NULL, i, rows[i].realm);
     }
     registry_tokens_free(tokens);
