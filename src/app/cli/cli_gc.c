@@ -22,7 +22,9 @@ bool cli_gc_is_due(struct cob_store *store)
 
     if (err) {
         g_autofree char *message = cob_error_message(err);
-        g_autofree char *text = g_strconcat("no garbage is collected: ", message, NULL);
+        const int32_t line = cob_error_range(err).first_line;
+        g_autofree char *where = line ? g_strdup_printf("line %d: ", line) : g_strdup("");
+        g_autofree char *text = g_strconcat("no garbage is collected: ", where, message, NULL);
 
         cli_warn(text);
         return false;

@@ -5,7 +5,7 @@
  * What takes room is a record of one class, and each class has a budget of its own: many layers
  * never cost a cache mount. The classes, in the order in which they give room back:
  *
- *     blobs          compressed layers, configs and manifests that no name needs: made again at once
+ *     blobs          compressed layers, configs and manifests that no name needs: soon made again
  *     sources        git mirrors, downloads, what was unpacked of them, stat caches of contexts
  *     layers         what steps made, and layers of images that lost their name
  *     cache-mounts   last of all
@@ -63,7 +63,7 @@ struct cob_gc_record {
     char *namespace, *mount; /* of a cache mount; NULL */
     char *group;             /* records of one group share linked_bytes; NULL: none */
     uint64_t size_bytes;     /* all that it holds */
-    uint64_t disk_bytes;     /* without what an older one of its group is counted for */
+    uint64_t disk_bytes;     /* without what another one of its group is counted for */
     uint64_t linked_bytes;
     int64_t created_us, last_used_us, n_uses;
     bool is_mutable, is_in_use, is_shared, is_pinned;
@@ -118,8 +118,8 @@ COB_RESULT struct cob_error *cob_gc_policy_load(struct cob_gc_policy *ret_policy
 
 struct cob_gc_filter;
 
-/* What --filter was given: "type=regular", "id~=^ab", "description!=x", "inuse", "until=24h". All of
- * them must hold.
+/* What --filter was given: "type=regular", "id~=^ab", "description!=x", "inuse", "until=24h". All
+ * of them must hold.
  * texts: NULL-terminated; NULL: everything.  errors: COB_INVALID. */
 COB_RESULT struct cob_error *cob_gc_filter_parse(
     const char *const *texts, struct cob_gc_filter **ret_filter);

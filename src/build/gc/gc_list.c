@@ -70,12 +70,10 @@ static void add_snapshot(GPtrArray *records, const struct cob_snapshot_usage *us
                  });
 }
 
-/* The one that had the files first is of the group, too; and all but the oldest of a group cost only
- * what is their own. */
-static void settle_groups(GPtrArray *records)
+/* The one that had the files first is of the group, too. */
+static void complete_groups(GPtrArray *records)
 {
     g_autoptr(GHashTable) linked = g_hash_table_new(g_str_hash, g_str_equal); /* group -> record */
-    g_autoptr(GHashTable) payers = g_hash_table_new(g_str_hash, g_str_equal); /* likewise */
 
     for (guint i = 0; i < records->len; i++) {
         struct cob_gc_record *record = records->pdata[i];
@@ -83,7 +81,7 @@ static void settle_groups(GPtrArray *records)
         if (record->group)
             g_hash_table_insert(linked, record->group, record);
     }
-    for (guint i = records->len; i-- > 0;) { /* the list is newest first */
+    for (guint i = 0; i < records->len; i++) {
         struct cob_gc_record *record = records->pdata[i];
         const struct cob_gc_record *other = g_hash_table_lookup(linked, record->id);
 
@@ -91,21 +89,36 @@ static void settle_groups(GPtrArray *records)
             record->group = g_strdup(other->group);
             record->linked_bytes = other->linked_bytes;
         }
+        record->is_shared |= record->group != NULL;
+    }
+}
+
+/* Of a group, one pays for what all share: one that stays anyway, else the oldest. The others cost
+ * what is their own.  payers: the groups that have one. */
+static void settle(GPtrArray *records, bool is_reclaimable, GHashTable *payers)
+{
+    for (guint i = records->len; i-- > 0;) { /* the list is newest first */
+        struct cob_gc_record *record = records->pdata[i];
+
+        if (cob_gc_is_reclaimable(record) != is_reclaimable)
+            continue;
         record->disk_bytes = record->size_bytes;
         if (record->group && !g_hash_table_add(payers, record->group))
             record->disk_bytes -= MIN(record->linked_bytes, record->size_bytes);
-        record->is_shared |= record->group != NULL;
     }
 }
 
 static struct cob_error *add_snapshots(struct cob_store *store, GPtrArray *records)
 {
     g_autoptr(GPtrArray) rows = NULL;
+    g_autoptr(GHashTable) payers = g_hash_table_new(g_str_hash, g_str_equal);
 
     COB_TRY(cob_snapshot_list(store, &rows));
     for (guint i = 0; i < rows->len; i++)
         add_snapshot(records, rows->pdata[i]);
-    settle_groups(records);
+    complete_groups(records);
+    settle(records, /* is_reclaimable= */ false, payers);
+    settle(records, /* is_reclaimable= */ true, payers);
     return NULL;
 }
 

@@ -4,7 +4,7 @@
  *
  * Within a class, a record's turn comes by two ranks that count the same: how long ago it was used,
  * and how seldom (BuildKit's order). A snapshot waits for what stands on it: after each removal the
- * parent is looked at at once if its own turn has passed, so the list is gone through a single time.
+ * parent is looked at at once if its own turn has passed, so the list is gone through once.
  */
 #include <string.h>
 #include <sys/statvfs.h>

@@ -13,7 +13,8 @@
 
 #define DAY_US (24 * 3600 * (int64_t)G_USEC_PER_SEC)
 
-/* Of the database, so much must be empty, and at least a quarter of it, before it is written anew. */
+/* Of the database, so much must be empty, and at least a quarter of it, before it is written
+ * anew. */
 #define WASTE_BYTES (1 * COB_MIB)
 
 static struct cob_error *remove_mount(

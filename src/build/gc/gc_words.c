@@ -106,14 +106,15 @@ struct cob_error *cob_gc_duration_parse(const char *text, int64_t *ret_us)
 {
     const char *at = text;
     double sum_us = 0;
+    bool is_good = *text != '\0';
 
     if (strcmp(text, "0") == 0) {
         *ret_us = 0;
         return NULL;
     }
-    while (*at && read_part(&at, &sum_us))
-        continue;
-    if (*at || at == text || sum_us > 1e18)
+    while (*at && is_good)
+        is_good = read_part(&at, &sum_us);
+    if (!is_good || sum_us > 1e18)
         return cob_fail(
             COB_INVALID, "\"%s\" is no duration: expected one like 24h, 90m or 60d", text);
     *ret_us = (int64_t)sum_us;
