@@ -72,6 +72,8 @@ expect_all_or_nothing() {
         rm -f got
         killed_after "$delay" "$COB" cache cp many:/ "out$delay"
     done
+    run as_store_owner find "$COB_ROOT/mounts" -name '.cob-*'
+    expect_exact ''
     run "$COB" cache rm many
     expect_status 0
 }
