@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lang/dockerfile/dockerfile_auto.h"
+#include "lang/dockerfile/dockerfile_lex.h"
 #include "util/limits.h"
 
 #define APT_CONFIG_PATH "/etc/apt/apt.conf.d/docker-clean"
@@ -30,6 +31,23 @@ static void take(GPtrArray *taken, const char *path)
         g_ptr_array_add(taken, dockerfile_join_path("/", plain, false));
 }
 
+/* The source of a mount as it is written: its variables are known later. */
+static void take_mounted(GPtrArray *taken, const struct dockerfile_mount *mount)
+{
+    g_autoptr(GPtrArray) fields = NULL;
+    struct cob_error *err = dockerfile_csv_fields(mount->text, &fields);
+
+    for (guint i = 0; !err && i < fields->len; i++) {
+        const char *field = g_ptr_array_index(fields, i), *equals = strchr(field, '=');
+        const size_t n = equals ? (size_t)(equals - field) : 0;
+
+        if ((n == 3 && g_ascii_strncasecmp(field, "src", n) == 0) ||
+            (n == 6 && g_ascii_strncasecmp(field, "source", n) == 0))
+            take(taken, equals + 1);
+    }
+    cob_error_free(err); /* who converts the mount meets it, too */
+}
+
 static GPtrArray *taken_of(struct dockerfile_convert *convert, const struct dockerfile_node *node)
 {
     return g_ptr_array_index(convert->taken, node->index);
@@ -45,10 +63,7 @@ static void note_step(struct dockerfile_convert *convert, const struct dockerfil
         if (!node)
             continue;
         if (instruction->kind == DOCKERFILE_RUN) {
-            const struct dockerfile_mount *mount = g_ptr_array_index(instruction->run.mounts, i);
-
-            if (mount->source)
-                take(taken_of(convert, node), mount->source);
+            take_mounted(taken_of(convert, node), g_ptr_array_index(instruction->run.mounts, i));
             continue;
         }
         for (guint k = 0; k < instruction->files.sources->len; k++)
