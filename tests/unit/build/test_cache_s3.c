@@ -50,20 +50,32 @@ static void clear_environment(const struct fixture *f)
     g_setenv("AWS_EC2_METADATA_DISABLED", "true", TRUE);
 }
 
-static void fixture_init(struct fixture *f)
+/* with_tls: its CA is <scratch>/ca.crt. */
+static void fixture_begin(struct fixture *f, bool with_tls)
 {
     char line[20] = "";
-    int out_fd = -1;
+    int out_fd = -1, status = -1;
 
     *f = (struct fixture){.scratch = check_scratch_new()};
     f->log = g_build_filename(f->scratch, "log", NULL);
-    const char *argv[] = {"/usr/bin/python3", S3_SERVER, f->log, NULL};
+    g_autofree char *cert = g_build_filename(f->scratch, "server.crt", NULL);
+    g_autofree char *key = g_build_filename(f->scratch, "server.key", NULL);
+    g_autofree char *make = g_strdup_printf(
+        "bash -c '. \"%s\" && registry_make_certs \"%s\"'", REGISTRY_SH, f->scratch);
+    if (with_tls)
+        g_assert_true(g_spawn_command_line_sync(make, NULL, NULL, &status, NULL) && status == 0);
+    const char *argv[] = {"/usr/bin/python3", S3_SERVER, f->log, with_tls ? cert : NULL, key, NULL};
     g_assert(g_spawn_async_with_pipes(NULL, (char **)(uintptr_t)argv, NULL,
         G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &f->pid, &f->in_fd, &out_fd, NULL, NULL));
     g_assert_cmpint(read(out_fd, line, sizeof(line) - 1), >, 0);
     close(out_fd);
     f->port = (unsigned)g_ascii_strtoull(line, NULL, 10);
     clear_environment(f);
+}
+
+static void fixture_init(struct fixture *f)
+{
+    fixture_begin(f, /* with_tls= */ false);
 }
 
 static void fixture_done(struct fixture *f)
@@ -245,6 +257,44 @@ static void test_bucket_in_host(void)
     g_assert_cmpuint(count_in_log(&f, line), ==, 1);
     close_place(&place);
     blob_done(&blob);
+    fixture_done(&f);
+}
+
+static void test_tls(void)
+{
+    static const struct {
+        const char *ca; /* below the scratch folder */
+        enum cob_code code;
+        const char *error;
+    } rows[] = {
+        {"ca.crt", 0, NULL},
+        {NULL, COB_PRECONDITION, "*: 127.0.0.1:*certificate*"},
+        {"missing.crt", COB_NOT_FOUND, "*AWS_CA_BUNDLE: *missing.crt: no such file"},
+    };
+    struct fixture f;
+
+    if (!can_run())
+        return;
+    fixture_begin(&f, /* with_tls= */ true);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *ca =
+            rows[i].ca ? g_build_filename(f.scratch, rows[i].ca, NULL) : g_strdup("");
+        g_autofree char *text = g_strdup_printf(
+            "type=s3,region=us-test-1,bucket=tls,endpoint_url=https://127.0.0.1:%u" KEYS, f.port);
+        g_autoptr(cob_cachebackend_document) document = NULL;
+        struct place place = {0};
+
+        g_setenv("AWS_CA_BUNDLE", ca, TRUE);
+        CHECK_OK(cob_cachebackend_options_parse(text, COB_CACHEBACKEND_IMPORT, &place.options));
+        struct cob_error *err = cob_cachebackend_open(place.options, NULL, NULL, &place.backend);
+        if (!err)
+            err = cob_cachebackend_get_document(place.backend, NULL, &document);
+        if (rows[i].code)
+            CHECK_ERROR(err, rows[i].code, rows[i].error);
+        else
+            CHECK_OK(err);
+        close_place(&place);
+    }
     fixture_done(&f);
 }
 
@@ -646,6 +696,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cachebackend/s3/settings", test_settings_table);
     g_test_add_func("/cachebackend/s3/round-trip", test_round_trip);
     g_test_add_func("/cachebackend/s3/bucket-in-host", test_bucket_in_host);
+    g_test_add_func("/cachebackend/s3/tls", test_tls);
     g_test_add_func("/cachebackend/s3/names", test_names);
     g_test_add_func("/cachebackend/s3/old-blobs-are-made-new", test_old_blobs_are_made_new);
     g_test_add_func("/cachebackend/s3/refused", test_refused_table);
