@@ -17,6 +17,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_du,
     &cli_help,
     &cli_images,
+    &cli_prune,
     &cli_pull,
     &cli_rmi,
     &cli_run,
