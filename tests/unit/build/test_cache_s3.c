@@ -417,6 +417,24 @@ static gpointer cancel_soon(gpointer data)
     return NULL;
 }
 
+static void test_timeout(void)
+{
+    struct s3_fixture f;
+    struct s3_place place;
+    g_autoptr(cob_cachebackend_document) document = NULL;
+
+    if (!s3_fixture_can_run())
+        return;
+    s3_fixture_init(&f, /* with_tls= */ false);
+    open_place(&place, &f, "bucket=hang,timeout=1s" KEYS);
+    int64_t before = g_get_monotonic_time();
+    CHECK_ERROR(cob_cachebackend_get_document(place.backend, NULL, &document), COB_TIMEOUT,
+        "cache type=s3,*: no answer within 1 s");
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 1500 * 1000);
+    s3_place_close(&place);
+    s3_fixture_done(&f);
+}
+
 static void test_cancel(void)
 {
     struct s3_fixture f;
@@ -478,6 +496,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cachebackend/s3/wrong-bytes", test_wrong_bytes);
     g_test_add_func("/cachebackend/s3/parts", test_parts);
     g_test_add_func("/cachebackend/s3/line-breaks", test_line_breaks);
+    g_test_add_func("/cachebackend/s3/timeout", test_timeout);
     g_test_add_func("/cachebackend/s3/cancel", test_cancel);
     return g_test_run();
 }
