@@ -267,7 +267,7 @@ du_sum() {
     expect_output 'ERROR: --format: no field .Name; there are ' 'Repository, '
     run "$COB" images --format '{{range .}}'
     expect_status 1
-    expect_output 'ERROR: --format: {{range .}}: there are {{.FIELD}} and {{json .}}'
+    expect_output 'ERROR: --format: {{range .}}: there are {{.FIELD}}, {{json .FIELD}} and {{json .}}'
     run "$COB" images --format '{{.Tag'
     expect_status 1
     expect_output 'ERROR: --format: no }} behind {{.Tag'
