@@ -172,7 +172,7 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
     struct cob_error *err = solve(building, graph, cob_ops_table(ops), result);
     struct cob_error *late = cob_ops_finish(ops);
 
-    if (!late)
+    if (!late && !cob_cancel_is_set(building->cancel))
         late = cob_engine_settle_cachemounts(config->cachemounts, building->observer);
     if (!err)
         return late;
