@@ -64,6 +64,9 @@ static struct cob_error *write_metadata(
 
         json_object_set_new(object, key, json_string(result->image_ids[i]));
     }
+    if (result->build_id)
+        json_object_set_new(
+            object, "buildx.build.ref", json_sprintf("default/default/%s", result->build_id));
     if (result->names)
         json_object_set_new(object, "image.name", json_string(result->names));
     text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
