@@ -385,3 +385,38 @@ EOF
     expect_status 1
     expect_output 'invalid SOURCE_DATE_EPOCH: yesterday: it should be seconds since 1970'
 }
+
+@test "attestations: asked for by whichever way they are refused, and refused they are not there" {
+    dockerfile <<'EOF'
+FROM scratch
+LABEL x=y
+EOF
+    local row want
+    while IFS='|' read -r row want; do
+        # shellcheck disable=SC2086
+        run "$COB" build $row .
+        if [ -z "$want" ]; then
+            expect_status 0
+        else
+            expect_status 1
+            expect_output "ERROR: failed to solve: $want"
+        fi
+    done <<'EOF'
+--sbom=true|attestations are not carried out yet: sbom is asked for, --sbom=false does without
+--provenance=mode=max|attestations are not carried out yet: provenance is asked for
+--attest type=sbom,generator=x|attestations are not carried out yet: sbom is asked for
+--build-arg BUILDKIT_ATTEST_SBOM=|attestations are not carried out yet: sbom is asked for
+--build-arg BUILDKIT_ATTEST_PROVENANCE=mode=min|attestations are not carried out yet: provenance
+--attest type=sbom,disabled=true --build-arg BUILDKIT_ATTEST_SBOM=1|attestations are not carried out yet
+--attest type=x|unknown attestation type "x"
+--build-arg BUILDKIT_ATTEST_X=1|unknown attestation type "x"
+--attest sbom|--attest sbom: invalid value sbom
+--attest generator=x|--attest generator=x: attestation type not specified
+--attest type=sbom,disabled=perhaps|--attest type=sbom,disabled=perhaps: invalid value disabled=perhaps
+--sbom=false --provenance=0|
+--attest type=sbom,disabled=true --attest type=provenance,disabled=1|
+--attest type=sbom --sbom=false|
+--build-arg BUILDKIT_ATTEST_SBOM=false --build-arg BUILDKIT_ATTEST_PROVENANCE=disabled=true|
+--build-arg BUILDKIT_ATTEST_NOT_IN_THE_ENVIRONMENT|
+EOF
+}

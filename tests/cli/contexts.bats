@@ -450,6 +450,38 @@ created() {
     expect_status 0
 }
 
+@test "epoch: a global ARG has one for builds that are given none" {
+    serve && echo f >"$www/f" && touch -d @1000000000 "$www/f"
+    local row args epoch stage # what the file is called, by what the stage sees
+    while IFS='|' read -r row args epoch stage; do
+        printf 'ARG SOURCE_DATE_EPOCH=%s\nFROM scratch AS src\nADD %s/etag/f /\nFROM scratch\nARG SOURCE_DATE_EPOCH\nCOPY <<END /${SOURCE_DATE_EPOCH-none}\nEND\n' \
+            "$row" "$URL" >Dockerfile
+        # shellcheck disable=SC2086
+        run "$COB" build $args -o "type=oci,dest=$T/oci.tar" -o "type=tar,dest=$T/out.tar" .
+        expect_status 0
+        [ "$epoch" = now ] || expect_equal "$(created)" "\"created\":\"$epoch\"" "$row $args"
+        [ "$epoch" != now ] || [[ $(created) == *"\"$(date -u +%Y)"* ]] || fail "$row $args: $(created)"
+        expect_files "$stage"
+    done <<'END'
+1000000000||2001-09-09T01:46:40Z|1000000000
+src||2001-09-09T01:46:40Z|1000000000
+src|--build-arg SOURCE_DATE_EPOCH=7|1970-01-01T00:00:07Z|7
+7|--build-arg SOURCE_DATE_EPOCH=src|2001-09-09T01:46:40Z|1000000000
+7|--build-arg SOURCE_DATE_EPOCH=|now|none
+context||now|none
+""||now|END
+END
+    # An ARG of a stage alone has none to say.
+    printf 'FROM scratch\nARG SOURCE_DATE_EPOCH=7\nCOPY <<END /$SOURCE_DATE_EPOCH\nEND\n' >Dockerfile
+    run "$COB" build -o "type=oci,dest=$T/oci.tar" -o "type=tar,dest=$T/out.tar" .
+    expect_files 7
+    [[ $(created) == *"\"$(date -u +%Y)"* ]] || fail "$(created)"
+    printf 'ARG X=y\nARG SOURCE_DATE_EPOCH=${X}es\nFROM scratch\n' >Dockerfile
+    run "$COB" build .
+    expect_status 1
+    expect_output 'ERROR: failed to solve: invalid SOURCE_DATE_EPOCH: yes'
+}
+
 @test "epoch: what is wrong is said" {
     printf 'FROM scratch AS a\nRUN x\nFROM busybox AS b\nFROM scratch AS c\nADD f /\nFROM scratch\n' >Dockerfile
     local row

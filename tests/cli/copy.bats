@@ -267,3 +267,15 @@ EOF
     tar --numeric-owner -tvf "$T/new.tar" | awk '{ print $1, $2, $6, $7, $8, $9 }' |
         sed 's/ other\b/ below/' | LC_ALL=C sort | cmp - <(LC_ALL=C sort before)
 }
+
+@test "copy: the root of a stage without files is an empty folder" {
+    local source
+    for source in / . ./ /.; do
+        printf 'FROM scratch AS nothing\nFROM scratch\nCOPY --from=nothing %s /x/\n' "$source" >Dockerfile
+        build_ok -o "type=tar,dest=$T/out.tar" .
+        expect_equal "$(tar tf "$T/out.tar")" x/ "COPY $source"
+    done
+    printf 'FROM scratch AS nothing\nFROM scratch\nCOPY --from=nothing x /x/\n' >Dockerfile
+    build_fails .
+    expect_output '"/x": not found'
+}

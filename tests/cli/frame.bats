@@ -85,7 +85,7 @@ See 'cob --help'."
     run bash -c 'source ./completion && COMP_WORDS=(cob b) COMP_CWORD=1 && _cob && echo "${COMPREPLY[*]}"'
     expect_exact build
     run bash -c 'source ./completion && COMP_WORDS=(cob build --no) COMP_CWORD=2 && _cob && echo "${COMPREPLY[*]}"'
-    expect_exact '--no-cache --no-cache-filter'
+    expect_exact '--no-cache --no-cache-filter --no-cache-mounts'
 }
 
 @test "completions: fish and zsh take them, letters as well" {

@@ -165,4 +165,14 @@ END
     expect_equal "$(jq -r '.manifests[0].platform.architecture' <<<"$index")" arm64 'the index'
     build_fails --build-arg BUILDKIT_MULTI_PLATFORM=1 -o type=docker,dest=- .
     expect_output 'docker exporter does not currently support exporting manifest lists'
+    build_fails --build-arg BUILDKIT_MULTI_PLATFORM=perhaps .
+    expect_output 'ERROR: failed to solve: invalid boolean value for multi-platform: perhaps'
+    build_fails --platform linux/arm64,linux/amd64 --build-arg BUILDKIT_MULTI_PLATFORM=false .
+    expect_output 'conflicting config: returning multiple target platforms is not allowed'
+    build_ok --platform linux/arm64 --build-arg BUILDKIT_MULTI_PLATFORM=1 \
+        --build-arg BUILDKIT_MULTI_PLATFORM=0 .
+    refuse_output '[linux/arm64 '
+    build_ok --platform linux/arm64,linux/amd64 --build-arg BUILDKIT_MULTI_PLATFORM= .
+    build_fails --build-arg BUILDKIT_DISABLE_FILEOP=1 .
+    expect_output 'support for "BUILDKIT_DISABLE_FILEOP" build-arg was removed in BuildKit 0.11'
 }

@@ -74,6 +74,50 @@ END
     expect_output 'BUILDKIT_SYNTAX=example.com/front:2 is not supported'
 }
 
+@test "arguments: an empty BUILDKIT_SANDBOX_HOSTNAME is none; BUILDKIT_BUILD_NAME names a build to others" {
+    printf 'FROM busybox\nRUN hostname\n' >Dockerfile
+    build_ok --build-arg BUILDKIT_SANDBOX_HOSTNAME= .
+    expect_output buildkitsandbox
+    mkdir first
+    printf 'FROM busybox\nRUN --mount=type=cache,target=/c,sharing=locked echo in-the-step; sleep 2\n' >first/Dockerfile
+    printf 'FROM busybox\nRUN --mount=type=cache,target=/c,sharing=locked true\n' >Dockerfile
+    "$COB" build --progress=plain --build-arg BUILDKIT_BUILD_NAME='my build' first >log 2>&1 3>&- &
+    wait_for 20 grep -q '[0-9] in-the-step' log
+    build_ok .
+    wait
+    expect_output 'waiting for cache mount "/c", held by build my build (pid '
+}
+
+@test "arguments: BUILDKIT_CACHE_MOUNT_NS keeps cache mounts apart" {
+    printf 'FROM busybox\nARG N\nRUN --mount=type=cache,target=/c echo "$N had: $(ls /c | tr "\\n" " ")."; touch /c/$N\n' >Dockerfile
+    build_ok --build-arg N=1 .
+    expect_output '1 had: .'
+    build_ok --build-arg N=2 --build-arg BUILDKIT_CACHE_MOUNT_NS=mine .
+    expect_output '2 had: .'
+    build_ok --build-arg N=3 --build-arg BUILDKIT_CACHE_MOUNT_NS=mine .
+    expect_output '3 had: 2 .'
+    build_ok --build-arg N=4 --build-arg BUILDKIT_CACHE_MOUNT_NS= .
+    expect_output '4 had: 1 .'
+}
+
+@test "arguments: those for a scan of packages are in no step's environment" {
+    dockerfile <<'END'
+ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+FROM busybox AS a
+ARG BUILDKIT_SBOM_SCAN_CONTEXT BUILDKIT_SBOM_SCAN_STAGE=a,b BUILDKIT_SBOM_SCAN_OTHER=o
+RUN env | grep BUILDKIT
+END
+    build_ok -t scanned .
+    expect_output BUILDKIT_SBOM_SCAN_OTHER=o
+    refuse_output ' BUILDKIT_SBOM_SCAN_STAGE=' ' BUILDKIT_SBOM_SCAN_CONTEXT='
+    config_of scanned .history >history
+    grep -qF 'ARG BUILDKIT_SBOM_SCAN_CONTEXT=true BUILDKIT_SBOM_SCAN_STAGE=a,b BUILDKIT_SBOM_SCAN_OTHER=o' history ||
+        fail "$(cat history)"
+    # That they are asked for changes no step.
+    build_ok --build-arg BUILDKIT_SBOM_SCAN_STAGE=true .
+    expect_equal "$(n_cached)" 1
+}
+
 @test "arguments: the options of mounts are expanded" {
     dockerfile <<'END'
 FROM busybox

@@ -106,6 +106,12 @@ run_line() { # FLAGS-AND-COMMAND
     expect_equal "$(n_cached)" 1
 }
 
+@test "--ulimit: -1 is none" {
+    run_line 'echo "\"rlimits\":[9223372036854775807]"; grep -E "cpu time|stack size" /proc/self/limits | tr -s " "'
+    build_ok --ulimit cpu=-1 --ulimit stack=4194304:-1 .
+    expect_output 'Max cpu time unlimited unlimited' 'Max stack size 4194304 unlimited' '"rlimits":[9223372036854775807]'
+}
+
 @test "--ulimit, --shm-size, --add-host: what they cannot be" {
     local row args text
     run_line true
@@ -114,7 +120,7 @@ run_line() { # FLAGS-AND-COMMAND
         "--ulimit nofile=1:2:3|too many limit value arguments - 1:2:3" \
         "--ulimit nofile=a|nofile=a: a limit is a number" \
         "--ulimit nofile=|a limit is a number" \
-        "--ulimit nofile=2:1|soft limit must be less than or equal to hard limit: soft: 2, hard: 1" \
+        "--ulimit nofile=2:1|soft limit must be less than or equal to hard limit: 2 > 1" \
         "--ulimit nofile=-1:1|soft: -1 (unlimited), hard: 1" \
         "--shm-size much|--shm-size: invalid size: 'much'" \
         "--add-host name|invalid host name" \

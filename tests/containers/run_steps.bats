@@ -100,11 +100,36 @@ RUN cat /out >/again
 END
     build_ok --progress=plain -t app .
     expect_output '[stage-1 2/4] COPY main /src/'
+    refuse_output 'load metadata for docker.io/library/tools'
     in_image app 'cat /again'
     expect_exact $'source\ntool'
     printf 'FROM app\nRUN echo late >/late\n' >Dockerfile
     rm main
     build_ok -t next .
+}
+
+@test "ONBUILD: an image that only a trigger names is looked up in a step of its own" {
+    printf 'FROM scratch\nLABEL tools=1\n' | "$COB" build -q -t tools:1 -
+    dockerfile <<'END'
+FROM busybox
+ONBUILD COPY --from=tools:1 / /x/
+ONBUILD RUN --mount=from=tools:1,target=/tools true
+END
+    build_ok -t builder .
+    refuse_output tools:1
+    printf 'FROM builder\n' >Dockerfile
+    build_ok .
+    expect_output '[internal] load metadata for docker.io/library/builder:latest' \
+        '[internal] load metadata for docker.io/library/tools:1'
+    expect_equal "$(grep -c 'load metadata for docker.io/library/tools:1' <<<"$output")" 1 'lookups'
+    build_ok --build-context tools:1=docker-image://busybox .
+    expect_output '[context tools:1] load metadata for docker.io/library/busybox:latest'
+    printf 'FROM busybox\nONBUILD COPY --from=127.0.0.1:1/none / /x/\n' >Dockerfile
+    build_ok -t builder .
+    printf 'FROM scratch\nFROM builder\n' >Dockerfile
+    build_fails .
+    expect_output '[internal] load metadata for 127.0.0.1:1/none:latest' 'ERROR: failed to solve: 127.0.0.1:1/none' \
+        '>>> FROM builder'
 }
 
 @test "stages: only those that are needed are built, in parallel, and feed each other" {

@@ -10,9 +10,9 @@ static const char config[] = "{\"architecture\":\"amd64\",\"os\":\"linux\",\"con
                              "\"layers\",\"diff_ids\":[]},\"history\":[{\"created_by\":\"x\"}]}";
 
 static struct cob_error *resolve(
-    void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
+    void *arg, const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
 {
-    (void)arg, (void)ref, (void)platform;
+    (void)arg, (void)image;
     *ret_digest =
         g_strdup("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     *ret_config = g_bytes_new_static(config, sizeof(config) - 1);

@@ -214,6 +214,38 @@ static struct cob_error *set_parallel(const struct cli_call *call, struct cli_bu
     return NULL;
 }
 
+/* --sbom and --provenance are --attest: "true", "false", or fields.
+ * spec: buildx util/buildflags/attests.go, CanonicalizeAttest. */
+static void add_attest(const struct cli_call *call, struct cli_build_request *build,
+    const char *type, GPtrArray *attests)
+{
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False", NULL};
+    const char *value = cli_call_text(call, type);
+    const char *rest = value;
+
+    if (!value || !*value)
+        return;
+    if (g_strv_contains(yes, value) || g_strv_contains(no, value))
+        rest = g_strv_contains(no, value) ? "disabled=true" : "disabled=false";
+    char *text = g_strdup_printf("type=%s,%s", type, rest);
+    keep(build, text);
+    g_ptr_array_add(attests, text);
+}
+
+static void add_attests(const struct cli_call *call, struct cli_build_request *build)
+{
+    g_autoptr(GPtrArray) attests = g_ptr_array_new();
+
+    for (const char *const *text = cli_call_list(call, "attest"); text && *text; text++) {
+        if (**text)
+            g_ptr_array_add(attests, (void *)(uintptr_t)*text);
+    }
+    add_attest(call, build, "provenance", attests);
+    add_attest(call, build, "sbom", attests);
+    build->request.attests = keep_list(build, attests);
+}
+
 /* SOURCE_DATE_EPOCH of the environment is a build argument without being asked for, as in buildx.
  * spec: buildx build/opt.go; reproducible-builds.org/docs/source-date-epoch */
 static void add_build_args(struct cli_build_request *build, const char *const *given)
@@ -244,6 +276,7 @@ static void set_no_cache_mounts(const struct cli_call *call, struct cli_build_re
 static struct cob_error *fill(const struct cli_call *call, struct cli_build_request *build)
 {
     add_build_args(build, cli_call_list(call, "build-arg"));
+    add_attests(call, build);
     COB_TRY(set_parallel(call, build));
     COB_TRY(cli_run_limits_fill(call, build));
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));

@@ -78,18 +78,18 @@ static void append_bash_command(GString *out, const struct cli_command *command)
     g_string_append(out, " ;;\n");
 }
 
-/* Words of the store may have any characters: each is a line, compared by its beginning and put
- * between quotes where the shell wants that. A colon parts words for bash, so what stands before
- * the last one is there already. */
+/* Words of the store may have any characters: each is a line, compared by its beginning, and quoted
+ * here, since bash does that for files alone. After an "ID:" no blank is wanted. */
 static const char bash_words[] =
-    "    local word typed=$cur\n"
+    "    local word\n"
     "    if [ -n \"$words\" ] && [[ $cur != -* ]]; then\n"
-    "        [[ $cur == : ]] && typed=\n"
+    "        compopt +o filenames 2>/dev/null\n"
+    "        [[ $words == *files ]] && compopt -o nospace 2>/dev/null\n"
     "        COMPREPLY=()\n"
     "        while IFS= read -r word; do\n"
-    "            [[ $word == \"$typed\"* ]] && COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
+    "            [[ $word == \"$cur\"* ]] && COMPREPLY+=(\"$(printf %q \"$word\")\")\n"
     "        done < <(cob debug complete \"$words\" 2>/dev/null)\n"
-    "        [[ $words == *files ]] && COMPREPLY+=($(compgen -f -- \"$typed\"))\n"
+    "        [[ $words == *files ]] && COMPREPLY+=($(compgen -f -- \"$cur\"))\n"
     "        return\n"
     "    fi\n";
 

@@ -11,6 +11,8 @@
 #include "lang/llb/llb.h"
 #include "util/text.h"
 
+#define ORDER "ulimit soft limit must be less than or equal to hard limit"
+
 static bool read_limit(const char *text, int64_t *ret_value)
 {
     gint64 value;
@@ -26,10 +28,9 @@ static struct cob_error *check_order(const struct cob_llb_ulimit *ulimit)
 {
     if (ulimit->hard == -1 || (ulimit->soft != -1 && ulimit->soft <= ulimit->hard))
         return NULL;
-    return cob_fail(COB_INVALID,
-        "ulimit soft limit must be less than or equal to hard limit: soft: %" PRId64
-        "%s, hard: %" PRId64,
-        ulimit->soft, ulimit->soft == -1 ? " (unlimited)" : "", ulimit->hard);
+    if (ulimit->soft == -1)
+        return cob_fail(COB_INVALID, ORDER ": soft: -1 (unlimited), hard: %" PRId64, ulimit->hard);
+    return cob_fail(COB_INVALID, ORDER ": %" PRId64 " > %" PRId64, ulimit->soft, ulimit->hard);
 }
 
 /* "nofile=1024:2048". name: kept by the caller. */

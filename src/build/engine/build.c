@@ -209,7 +209,10 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
 static char *build_name(const struct building *building)
 {
     const char *tag = building->request->tags ? building->request->tags[0] : NULL;
+    const char *given = cob_engine_build_arg(building->request, "BUILDKIT_BUILD_NAME");
 
+    if (given && *given)
+        tag = given;
     return g_strdup_printf("%s (pid %d)", tag ? tag : building->request->context, (int)getpid());
 }
 

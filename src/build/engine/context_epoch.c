@@ -10,6 +10,8 @@
  *     a URL            Last-Modified; else, of an archive, the latest time of a file in it
  *     anything else    none: as if nothing had been given
  *
+ * It is a build argument, or else what an ARG of that name before the first FROM says.
+ *
  * spec: BuildKit frontend/dockerfile/dockerfile2llb/epoch.go.
  */
 #include <dirent.h>
@@ -175,28 +177,46 @@ static struct cob_error *of_stage(const struct frontend_call *call,
     return err;
 }
 
-struct cob_error *cob_engine_epoch(const struct frontend_call *call,
+/* What the text means.  epoch: has no time yet. */
+static struct cob_error *read_text(const struct frontend_call *call,
     const struct cob_dockerfile *dockerfile, const struct cob_dockerfile_request *wish,
-    struct epoch *ret_epoch)
+    const char *text, struct epoch *epoch)
 {
-    const char *text = g_hash_table_lookup(wish->build_args, "SOURCE_DATE_EPOCH");
-    struct epoch epoch = {.is_set = text && *text};
+    const char *input = g_hash_table_lookup(call->contexts->named, text);
 
-    if (!epoch.is_set ||
-        g_ascii_string_to_signed(text, 10, MIN_EPOCH_S, MAX_EPOCH_S, &epoch.time_s, NULL)) {
-        *ret_epoch = epoch;
+    if (g_ascii_string_to_signed(text, 10, MIN_EPOCH_S, MAX_EPOCH_S, &epoch->time_s, NULL)) {
+        epoch->is_set = true;
         return NULL;
     }
-    epoch.is_set = false;
-    const char *input = g_hash_table_lookup(call->contexts->named, text);
     if (strcmp(text, "context") == 0)
-        COB_TRY(of_main(call->contexts, &epoch));
-    else if (input)
-        COB_TRY(of_named(call, text, input, &epoch));
-    else
-        COB_TRY(of_stage(call, dockerfile, wish, text, &epoch));
+        return of_main(call->contexts, epoch);
+    if (input)
+        return of_named(call, text, input, epoch);
+    return of_stage(call, dockerfile, wish, text, epoch);
+}
+
+struct cob_error *cob_engine_epoch(const struct frontend_call *call,
+    const struct cob_dockerfile *dockerfile, struct cob_dockerfile_request *wish,
+    struct epoch *ret_epoch)
+{
+    const char *given = g_hash_table_lookup(wish->build_args, COB_DOCKERFILE_EPOCH);
+    g_autofree char *preset = NULL;
+    struct epoch epoch = {0};
+
+    if (!given)
+        COB_TRY(cob_dockerfile_epoch_default(dockerfile, wish, &preset));
+    const char *text = given ? given : preset;
+    const bool is_said = text != NULL;
+    if (text && *text)
+        COB_TRY(read_text(call, dockerfile, wish, text, &epoch));
+    if (epoch.is_set)
+        g_snprintf(epoch.text, sizeof(epoch.text), "%" G_GINT64_FORMAT, epoch.time_s);
+    if (given && epoch.is_set)
+        g_hash_table_replace(
+            wish->build_args, g_strdup(COB_DOCKERFILE_EPOCH), g_strdup(epoch.text));
+    else if (given)
+        g_hash_table_remove(wish->build_args, COB_DOCKERFILE_EPOCH);
     *ret_epoch = epoch;
-    g_hash_table_replace(wish->build_args, g_strdup("SOURCE_DATE_EPOCH"),
-        epoch.is_set ? g_strdup_printf("%" G_GINT64_FORMAT, epoch.time_s) : g_strdup(""));
+    wish->epoch = is_said ? ret_epoch->text : NULL;
     return NULL;
 }

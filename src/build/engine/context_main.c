@@ -170,7 +170,6 @@ struct cob_error *cob_engine_contexts_get_dockerfile(
     return cob_engine_step_end(&step, cob_wrap(err, "failed to read dockerfile"));
 }
 
-/* What Go's strconv.ParseBool takes for true. */
 static struct cob_error *open_git(const struct frontend_call *call, struct context_tree *tree)
 {
     const char *epoch = cob_engine_build_arg(call->request, "SOURCE_DATE_EPOCH");

@@ -61,6 +61,7 @@ struct cob_engine_request {
     const struct cob_engine_secret *secrets;
     size_t n_secrets;
     const char *const *ssh;     /* "default", "ID=SOCKET", "ID=KEY,KEY" */
+    const char *const *attests; /* "type=sbom,disabled=true"; of a type the last one counts */
     const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
     unsigned n_parallel;
     bool is_explaining; /* for each step that runs, tell why: cob_event_warning.is_reason */

@@ -43,6 +43,31 @@ COB_RESULT struct cob_error *cob_engine_executor(
 COB_RESULT struct cob_error *cob_engine_cachemounts(
     struct cob_engine *engine, struct cob_cachemount_pool **ret_pool);
 
+/* --- attests.c --- */
+
+/* Is no attestation asked for?  errors: COB_UNIMPLEMENTED, COB_INVALID. */
+COB_RESULT struct cob_error *cob_engine_check_attests(const struct cob_engine_request *request);
+
+/* --- build_args.c --- */
+
+/* The value of a build argument, from the environment where the request says so; NULL: not given.
+ * Borrowed. */
+const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name);
+
+/* The same, NULL for an empty one, too. */
+const char *cob_engine_build_arg_set(const struct cob_engine_request *request, const char *name);
+
+/* Is it given as true, in Go's words? */
+bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name);
+
+/* Has the result the form of several platforms?  errors: COB_INVALID: BUILDKIT_MULTI_PLATFORM says
+ * something else than the platforms, or nothing. */
+COB_RESULT struct cob_error *cob_engine_multi_platform(
+    const struct cob_engine_request *request, size_t n_platforms, bool *ret);
+
+/* Refuse arguments for what is gone. */
+COB_RESULT struct cob_error *cob_engine_check_build_args(const struct cob_engine_request *request);
+
 /* --- internal.c --- */
 
 /* A step of cob's own, on show while it lasts. */
@@ -117,11 +142,13 @@ COB_RESULT struct cob_error *cob_engine_contexts_ignore(
 struct epoch {
     bool is_set;
     int64_t time_s;
+    char text[24]; /* the number; "": it is not set */
 };
 
-/* Find out which time the build argument means, and put the number in its place. */
+/* Find out which time the build argument, or a global ARG, means, and put the number in the place
+ * of both.  ret_epoch: wish borrows from it. */
 COB_RESULT struct cob_error *cob_engine_epoch(const struct frontend_call *call,
-    const struct cob_dockerfile *dockerfile, const struct cob_dockerfile_request *wish,
+    const struct cob_dockerfile *dockerfile, struct cob_dockerfile_request *wish,
     struct epoch *ret_epoch);
 
 /* --- context_main.c --- */
@@ -174,13 +201,6 @@ COB_RESULT struct cob_error *cob_engine_frontend_ask(const struct frontend_call 
     enum cob_engine_method method, struct frontend *ret_frontend,
     struct cob_dockerfile_outline *ret_outline, struct cob_error **ret_error);
 void cob_engine_frontend_done(struct frontend *frontend);
-
-/* The value of a build argument, from the environment where the request says so; NULL: not given.
- * Borrowed. */
-const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name);
-
-/* Is it given as true, in Go's words? */
-bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name);
 
 /* The platform of this machine. The caller frees it. */
 char *cob_engine_host_platform(void);

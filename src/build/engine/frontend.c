@@ -87,36 +87,48 @@ struct lookup {
     const struct frontend *frontend;
     struct cob_dockerfile_outline *outline;
     GHashTable
-        *failed; /* "ref platform" -> struct cob_error *, owned: what a lint goes on without */
+        *failed;      /* "ref platform" -> struct cob_error *, owned: what a lint goes on without */
+    GHashTable *told; /* "ref platform" of the images whose lookup was shown */
     const struct cob_dockerfile_image *image;
     struct cob_error *err;
 };
 
-static struct cob_error *resolve(const struct lookup *lookup, const char *ref, const char *platform,
-    char **ret_digest, GBytes **ret_config)
+static char *key_of(const struct cob_dockerfile_image *image)
 {
-    return cob_image_resolve(lookup->engine->images, ref, platform,
+    return g_strconcat(image->ref, " ", image->platform, NULL);
+}
+
+static struct cob_error *resolve(const struct lookup *lookup,
+    const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
+{
+    return cob_image_resolve(lookup->engine->images, image->ref, image->platform,
         lookup->request->is_pulling ? COB_IMAGE_PULL : COB_IMAGE_LOCAL_FIRST, lookup->cancel,
         ret_digest, ret_config);
 }
 
-static void look_up(void *data, void *unused)
+/* The same, as a step that is shown. */
+static struct cob_error *look_up_now(const struct lookup *lookup,
+    const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
 {
-    struct lookup *lookup = data;
-    const struct cob_dockerfile_image *image = lookup->image;
     const bool is_multi_platform = lookup->frontend->is_multi_platform;
     g_autofree char *title = image->context ? g_strdup_printf("[context %s] load metadata for %s",
                                                   image->context, image->ref)
                                             : g_strdup_printf("[%s%sinternal] load metadata for %s",
                                                   is_multi_platform ? image->platform : "",
                                                   is_multi_platform ? " " : "", image->ref);
-    g_autofree char *digest = NULL;
-    g_autoptr(GBytes) config = NULL;
     struct internal_step step = cob_engine_step_begin(lookup->observer, title);
 
+    return cob_engine_step_end(&step, resolve(lookup, image, ret_digest, ret_config));
+}
+
+static void look_up(void *data, void *unused)
+{
+    struct lookup *lookup = data;
+    g_autofree char *digest = NULL;
+    g_autoptr(GBytes) config = NULL;
+
     (void)unused;
-    lookup->err =
-        cob_engine_step_end(&step, resolve(lookup, image->ref, image->platform, &digest, &config));
+    lookup->err = look_up_now(lookup, lookup->image, &digest, &config);
 }
 
 /* Keep an error for who asks for the image again, if the purpose goes on without it. err: taken. */
@@ -126,7 +138,7 @@ static struct cob_error *put_off(const struct lookup *lookup, struct cob_error *
 
     if (!err || lookup->purpose != PURPOSE_LINT || cob_error_code(err) == COB_CANCELLED)
         return err;
-    g_hash_table_insert(lookup->failed, g_strconcat(image->ref, " ", image->platform, NULL), err);
+    g_hash_table_insert(lookup->failed, key_of(image), err);
     return NULL;
 }
 
@@ -140,6 +152,7 @@ static struct cob_error *look_up_all(const struct lookup *shared, const GPtrArra
     for (guint i = 0; i < images->len; i++) {
         lookups[i] = *shared;
         lookups[i].image = g_ptr_array_index(images, i);
+        g_hash_table_add(shared->told, key_of(lookups[i].image));
         if (pool)
             g_thread_pool_push(pool, &lookups[i], NULL);
         else
@@ -159,16 +172,20 @@ static struct cob_error *look_up_all(const struct lookup *shared, const GPtrArra
     return err;
 }
 
+/* The answer for an image that was looked up is there; what a trigger names, nobody knew of. */
 static struct cob_error *resolve_again(
-    void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
+    void *arg, const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
 {
     const struct lookup *lookup = arg;
-    g_autofree char *key = g_strconcat(ref, " ", platform, NULL);
+    g_autofree char *key = key_of(image);
     void *err;
 
     if (g_hash_table_steal_extended(lookup->failed, key, NULL, &err))
         return err;
-    return resolve(lookup, ref, platform, ret_digest, ret_config);
+    if (g_hash_table_contains(lookup->told, key))
+        return resolve(lookup, image, ret_digest, ret_config);
+    g_hash_table_add(lookup->told, g_steal_pointer(&key));
+    return look_up_now(lookup, image, ret_digest, ret_config);
 }
 
 /* --- the request, in the frontend's words --- */
@@ -212,28 +229,6 @@ struct cob_error *cob_engine_platform(const char *text, char **ret_platform)
     return NULL;
 }
 
-/* The value of a build argument as it is given; NULL: it is not. */
-const char *cob_engine_build_arg(const struct cob_engine_request *request, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (const char *const *arg = request->build_args; arg && *arg; arg++) {
-        if (strcmp(*arg, name) == 0)
-            return g_getenv(name);
-        if (strncmp(*arg, name, len) == 0 && (*arg)[len] == '=')
-            return *arg + len + 1;
-    }
-    return NULL;
-}
-
-bool cob_engine_is_asked(const struct cob_engine_request *request, const char *name)
-{
-    static const char *const words[] = {"1", "t", "T", "true", "TRUE", "True", NULL};
-    const char *value = cob_engine_build_arg(request, name);
-
-    return value && g_strv_contains(words, value);
-}
-
 /* Each platform that is asked for, as it is normally written, once.
  * spec: buildx util/platformutil/parse.go. */
 static struct cob_error *read_platforms(
@@ -252,9 +247,7 @@ static struct cob_error *read_platforms(
         else
             g_free(target.platform);
     }
-    frontend->is_multi_platform =
-        frontend->targets->len > 1 || cob_engine_is_asked(request, "BUILDKIT_MULTI_PLATFORM");
-    return NULL;
+    return cob_engine_multi_platform(request, frontend->targets->len, &frontend->is_multi_platform);
 }
 
 /* The request as it is for one of the platforms. Only the first one's warnings are told: BuildKit
@@ -287,7 +280,7 @@ static struct cob_error *list_images(const struct cob_dockerfile_request *wish,
         for (guint k = 0; k < images->len; k++) {
             const struct cob_dockerfile_image *image = g_ptr_array_index(images, k);
 
-            if (g_hash_table_add(seen, g_strconcat(image->ref, " ", image->platform, NULL)))
+            if (g_hash_table_add(seen, key_of(image)))
                 g_ptr_array_add(all, (void *)(uintptr_t)image);
         }
     }
@@ -376,8 +369,8 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .cgroup_parent = request->cgroup_parent,
         .ulimits = request->ulimits,
         .n_ulimits = request->n_ulimits,
-        .cache_mount_namespace = g_hash_table_lookup(args, "BUILDKIT_CACHE_MOUNT_NS"),
-        .hostname = g_hash_table_lookup(args, "BUILDKIT_SANDBOX_HOSTNAME"),
+        .cache_mount_namespace = cob_engine_build_arg_set(request, "BUILDKIT_CACHE_MOUNT_NS"),
+        .hostname = cob_engine_build_arg_set(request, "BUILDKIT_SANDBOX_HOSTNAME"),
         .warnings = lookup->purpose == PURPOSE_TARGETS ? NULL : frontend->warnings,
         .is_check = lookup->purpose == PURPOSE_LINT,
     };
@@ -415,12 +408,16 @@ static struct cob_error *run(
     struct cob_error *err;
 
     COB_TRY(read_platforms(lookup->request, frontend));
+    COB_TRY(cob_engine_check_build_args(lookup->request));
+    COB_TRY(cob_engine_check_attests(lookup->request));
     COB_TRY(load_dockerfile(lookup->contexts, lookup->observer, frontend));
     if (lookup->purpose == PURPOSE_NOTHING)
         return NULL;
     lookup->failed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_error);
+    lookup->told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     err = convert(lookup, host, frontend);
     g_hash_table_unref(lookup->failed);
+    g_hash_table_unref(lookup->told);
     if (lookup->purpose != PURPOSE_LINT) {
         tell_warnings(frontend, lookup->observer);
         return err;

@@ -20,6 +20,7 @@
 
 #include "build/executor/seccomp_table.h"
 #include "build/executor/step.h"
+#include "util/json.h"
 
 #define OPEN_FILES_SOFT 1024
 #define OPEN_FILES_HARD 1048576
@@ -106,7 +107,8 @@ static rlim_t hard_open_files(void)
     return MIN(files.rlim_max, OPEN_FILES_HARD);
 }
 
-/* -1 is none: as much as JSON can say. */
+/* A limit that is none is 2^64-1 in a config.json. What writes the JSON ends at 2^63-1, so that
+ * stands for it until bundle_bytes(). */
 static void set_limit(json_t *limits, const char *name, int64_t soft, int64_t hard)
 {
     g_autofree char *upper = g_ascii_strup(name, -1);
@@ -326,6 +328,27 @@ static json_t *linux_part(const struct step *step, const char *cgroups_path)
         json_object_set_new(part, "resources", resources(is_insecure));
     }
     return part;
+}
+
+/* The limits are all that has the key of the first line: in a text the quotes would be escaped. */
+GBytes *bundle_bytes(const json_t *config)
+{
+    static const char key[] = "\"rlimits\":[", largest[] = "9223372036854775807",
+                      unlimited[] = "18446744073709551615";
+    g_autoptr(GBytes) bytes = cob_json_bytes(config);
+    gsize len;
+    const char *data = g_bytes_get_data(bytes, &len);
+    const char *begin = g_strstr_len(data, (gssize)len, key);
+    const char *end = begin ? memchr(begin, ']', len - (gsize)(begin - data)) : NULL;
+
+    if (!end)
+        return g_steal_pointer(&bytes);
+    g_autoptr(GString) limits = g_string_new_len(begin, end - begin);
+    g_string_replace(limits, largest, unlimited, 0);
+    GString *all = g_string_new_len(data, begin - data);
+    g_string_append_len(all, limits->str, (gssize)limits->len);
+    g_string_append_len(all, end, (gssize)len - (end - data));
+    return g_string_free_to_bytes(all);
 }
 
 json_t *bundle_config(const struct step *step, const char *cgroups_path)

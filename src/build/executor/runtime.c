@@ -130,7 +130,7 @@ static struct cob_error *write_config(const struct step *step, const char *runti
 
     if (!config)
         return cob_fail(COB_INTERNAL, "make config.json");
-    g_autoptr(GBytes) bytes = cob_json_bytes(config);
+    g_autoptr(GBytes) bytes = bundle_bytes(config);
     gsize len = 0;
     const void *data = g_bytes_get_data(bytes, &len);
     json_decref(config);

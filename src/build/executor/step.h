@@ -89,6 +89,9 @@ char *etcfiles_resolv_conf(enum cob_executor_network network, const char *namese
 /* bundle.c: the caller's */
 json_t *bundle_config(const struct step *step, const char *cgroups_path);
 
+/* What is to be in the file; the caller unrefs it. */
+GBytes *bundle_bytes(const json_t *config);
+
 /* insecure.c: the caller's */
 json_t *insecure_capabilities(void);
 json_t *insecure_devices(void);

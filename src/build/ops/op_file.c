@@ -456,7 +456,7 @@ static struct cob_error *do_copy(
 
     if (input >= (int64_t)place->run->vertex->inputs->len)
         return cob_fail(COB_UNIMPLEMENTED, "copies from an earlier action are not supported yet");
-    struct cob_error *err = cob_ops_tree_open(
+    struct cob_error *err = cob_ops_tree_open(place->run->ops,
         input < 0 ? NULL : place->run->inputs[input], paths, place->run->cancel, &tree);
     if (!err)
         err = copy_all(place, copy, &tree);

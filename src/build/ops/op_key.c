@@ -160,8 +160,19 @@ struct cob_error *cob_ops_key_merge(
 
 /* --- what a vertex takes from an input --- */
 
-struct cob_error *cob_ops_tree_open(struct cob_solver_result *from, const char *const *paths,
-    struct cob_cancel *cancel, struct op_tree *ret_tree)
+/* Scratch has a root, which can be copied and mounted: an empty draft is as good as one. */
+static struct cob_error *open_scratch(
+    struct cob_ops *ops, struct cob_cancel *cancel, struct op_tree *tree)
+{
+    COB_TRY(cob_snapshot_draft_new(ops->config.store, NULL, &tree->draft));
+    const struct cob_context_request request = {
+        .dir_fd = cob_snapshot_draft_fd(tree->draft), .is_image = true};
+    tree->is_owned = true;
+    return cob_context_open(&request, cancel, &tree->context);
+}
+
+struct cob_error *cob_ops_tree_open(struct cob_ops *ops, struct cob_solver_result *from,
+    const char *const *paths, struct cob_cancel *cancel, struct op_tree *ret_tree)
 {
     struct cob_context *context = cob_ops_context_of(from);
     struct cob_snapshot *snapshot = cob_ops_snapshot_of(from);
@@ -172,10 +183,8 @@ struct cob_error *cob_ops_tree_open(struct cob_solver_result *from, const char *
         *ret_tree = (struct op_tree){.context = context};
         return NULL;
     }
-    if (!snapshot) {
-        *ret_tree = (struct op_tree){0};
-        return NULL;
-    }
+    if (!snapshot)
+        return open_scratch(ops, cancel, ret_tree);
     COB_TRY(cob_snapshot_mount(snapshot, &mount_fd));
     COB_TRY(cob_open_in_root(mount_fd, ".", O_RDONLY | O_DIRECTORY, 0, &dir_fd));
     const struct cob_context_request request = {.dir_fd = dir_fd, .paths = paths, .is_image = true};
@@ -188,6 +197,7 @@ void cob_ops_tree_done(struct op_tree *tree)
 {
     if (tree->is_owned)
         cob_context_close(tree->context);
+    cob_snapshot_draft_free(tree->draft);
     *tree = (struct op_tree){0};
 }
 
@@ -249,16 +259,6 @@ struct cob_error *cob_ops_copy_filter_check(
     return fail_not_found(copy->required_paths[0]);
 }
 
-/* What a path names in a tree; nothing in an empty one. */
-static struct cob_error *select_in(
-    struct op_tree *tree, const char *path, unsigned flags, GArray **ret_matches)
-{
-    if (tree->context)
-        return cob_context_select(tree->context, path, flags, ret_matches);
-    *ret_matches = g_array_new(FALSE, FALSE, sizeof(struct cob_context_match));
-    return NULL;
-}
-
 struct cob_error *cob_ops_copy_sources(
     struct op_tree *tree, const Pb__FileActionCopy *copy, GArray **ret_matches)
 {
@@ -267,7 +267,7 @@ struct cob_error *cob_ops_copy_sources(
     bool is_wildcard = copy->allowwildcard && cob_wildcard_is_one(copy->src);
     g_autoptr(GArray) matches = NULL;
 
-    COB_TRY(select_in(tree, copy->src, flags, &matches));
+    COB_TRY(cob_context_select(tree->context, copy->src, flags, &matches));
     if (matches->len == 0 && !(is_wildcard && copy->allowemptywildcard))
         return fail_not_found(copy->n_required_paths > 0 ? copy->required_paths[0] : copy->src);
     *ret_matches = g_steal_pointer(&matches);
@@ -315,11 +315,9 @@ static struct cob_error *add_selector(struct op_tree *tree, const char *selector
     g_autoptr(GArray) matches = NULL;
     struct cob_sha256 sha;
 
-    COB_TRY(select_in(tree, selector, COB_CONTEXT_FOLLOW_LINKS, &matches));
-    if (matches->len == 0 && (tree->context || strcmp(selector, "/") != 0))
-        return fail_not_found(selector);
+    COB_TRY(cob_context_select(tree->context, selector, COB_CONTEXT_FOLLOW_LINKS, &matches));
     if (matches->len == 0)
-        return NULL;
+        return fail_not_found(selector);
     COB_TRY(cob_context_digest(tree->context,
         g_array_index(matches, struct cob_context_match, 0).index, NULL, NULL, cancel, &sha));
     cob_hasher_update(hasher, sha.bytes, sizeof(sha.bytes));
@@ -393,7 +391,7 @@ struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex
     struct cob_error *err;
 
     cob_hasher_update_text(hasher, "cob.content.v1");
-    err = cob_ops_tree_open(from, (const char *const *)paths->pdata, cancel, &tree);
+    err = cob_ops_tree_open(arg, from, (const char *const *)paths->pdata, cancel, &tree);
     if (!err)
         err = add_all(&tree, vertex, input, cancel, hasher);
     struct cob_sha256 sha = cob_hasher_finish(hasher);

@@ -91,10 +91,13 @@ struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex
 
 /* A tree to copy from: a context as it is, or a snapshot, mounted and walked where `paths` say. */
 struct op_tree {
-    struct cob_context *context; /* borrowed from the result, or owned; NULL: scratch, empty */
+    struct cob_context *context; /* borrowed from the result, or owned */
     bool is_owned;
+    struct cob_snapshot_draft *draft; /* what is walked for scratch: nothing; NULL: not scratch */
 };
-COB_RESULT struct cob_error *cob_ops_tree_open(struct cob_solver_result *from,
+
+/* from: NULL: scratch.  ret_tree: for cob_ops_tree_done() in any case. */
+COB_RESULT struct cob_error *cob_ops_tree_open(struct cob_ops *ops, struct cob_solver_result *from,
     const char *const *paths, struct cob_cancel *cancel, struct op_tree *ret_tree);
 void cob_ops_tree_done(struct op_tree *tree);
 

@@ -18,7 +18,7 @@
  * again after 1, 2, 4, ... ms. The longest pause is for what nobody tells of. */
 #define FIRST_PAUSE_MS 1
 #define LONGEST_PAUSE_MS 250
-#define PAUSE_WITHOUT_INOTIFY_MS 20
+#define UNTOLD_PAUSE_MS 20 /* without inotify */
 
 /* Who waits no longer than that says nothing of it. */
 #define SILENT_US 100000
@@ -132,20 +132,51 @@ struct wait {
     struct attempt attempt;
     const struct cob_cachemount_patience *patience;
     struct cob_cachemount_ticket ticket;
-    int events_fd; /* inotify; -1: none could be had */
+    int events_fd;  /* inotify; -1: none could be had */
+    int watches[2]; /* -1: none */
     int64_t begun_us, next_tell_us;
     int pause_ms;
 };
 
-static void watch(struct wait *wait, int fd)
+/* One is kept for the next time: to close it takes the kernel 15 ms, and that just when the lock is
+ * handed over. */
+static int take_watcher(struct cob_cachemount_pool *pool)
+{
+    int fd = -1;
+
+    g_mutex_lock(&pool->lock);
+    if (pool->watchers->len > 0) {
+        int *last = &g_array_index(pool->watchers, int, pool->watchers->len - 1);
+
+        fd = g_steal_fd(last);
+        g_array_set_size(pool->watchers, pool->watchers->len - 1);
+    }
+    g_mutex_unlock(&pool->lock);
+    return fd >= 0 ? fd : inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+}
+
+static void give_watcher_back(struct wait *wait)
+{
+    struct cob_cachemount_pool *pool = wait->attempt.pool;
+
+    if (wait->events_fd < 0)
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(wait->watches); i++) {
+        if (wait->watches[i] >= 0)
+            inotify_rm_watch(wait->events_fd, wait->watches[i]);
+    }
+    g_mutex_lock(&pool->lock);
+    g_array_append_val(pool->watchers, wait->events_fd);
+    g_mutex_unlock(&pool->lock);
+    wait->events_fd = -1;
+}
+
+static int watch(const struct wait *wait, int fd)
 {
     char path[64];
 
     g_snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (wait->events_fd >= 0 && inotify_add_watch(wait->events_fd, path, IN_CLOSE_WRITE) < 0) {
-        close(wait->events_fd);
-        wait->events_fd = -1;
-    }
+    return inotify_add_watch(wait->events_fd, path, IN_CLOSE_WRITE);
 }
 
 static void tell(struct wait *wait)
@@ -170,9 +201,10 @@ static void pause_for_news(struct wait *wait)
     struct pollfd fds[2] = {{.fd = wait->events_fd, .events = POLLIN},
         {.fd = cob_cancel_fd(wait->patience->cancel), .events = POLLIN}};
 
+    const bool is_told = wait->watches[0] >= 0 && wait->watches[1] >= 0;
+
     poll(fds, G_N_ELEMENTS(fds), wait->pause_ms);
-    wait->pause_ms =
-        MIN(wait->pause_ms * 2, wait->events_fd >= 0 ? LONGEST_PAUSE_MS : PAUSE_WITHOUT_INOTIFY_MS);
+    wait->pause_ms = MIN(wait->pause_ms * 2, is_told ? LONGEST_PAUSE_MS : UNTOLD_PAUSE_MS);
     if (wait->events_fd >= 0 && read(wait->events_fd, events, sizeof(events)) > 0)
         wait->pause_ms = FIRST_PAUSE_MS;
 }
@@ -183,8 +215,8 @@ static struct cob_error *wait_in_queue(struct wait *wait)
     struct attempt *attempt = &wait->attempt;
 
     COB_TRY(cob_cachemount_queue_join(attempt->hold.slot_fd, &wait->ticket));
-    watch(wait, attempt->hold.lock_fd);
-    watch(wait, wait->ticket.fd);
+    wait->watches[0] = watch(wait, attempt->hold.lock_fd);
+    wait->watches[1] = watch(wait, wait->ticket.fd);
     wait->pause_ms = FIRST_PAUSE_MS;
     for (;;) {
         COB_TRY(attempt_lock(attempt, &wait->ticket));
@@ -206,10 +238,11 @@ static struct cob_error *wait_for_hold(struct wait *wait)
         COB_TRY(attempt_open(attempt));
         if (attempt->hold.slot_fd < 0)
             return NULL;
-        wait->events_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        wait->events_fd = take_watcher(attempt->pool);
+        wait->watches[0] = wait->watches[1] = -1;
         err = wait_in_queue(wait);
         cob_cachemount_queue_leave(&wait->ticket);
-        cob_closep(&wait->events_fd);
+        give_watcher_back(wait);
         if (err || attempt->is_lost)
             cob_cachemount_unhold(&attempt->hold);
         COB_TRY(cob_wrap(err, "%s", attempt->name));

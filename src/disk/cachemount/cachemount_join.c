@@ -117,8 +117,8 @@ static void join_held(int from_slot_fd, int to_slot_fd)
         renameat(from_slot_fd, "name", to_slot_fd, "name"); /* there was no primary */
 }
 
-static void join_fork(
-    struct cob_cachemount_pool *pool, const char *name, const struct cob_cachemount_hold *primary)
+static void join_fork(struct cob_cachemount_pool *pool, const char *name, const char *primary_name,
+    const struct cob_cachemount_hold *primary)
 {
     struct cob_cachemount_hold fork = COB_CACHEMOUNT_NO_HOLD;
 
@@ -126,6 +126,7 @@ static void join_fork(
     if (fork.slot_fd < 0)
         return;
     join_held(fork.slot_fd, primary->slot_fd);
+    cob_error_free(cob_cachemount_join_rows(pool, name, primary_name));
     cob_error_free(cob_cachemount_remove_held(pool, name, &fork, NULL));
 }
 
@@ -157,6 +158,6 @@ void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex)
     if (primary.slot_fd < 0)
         return;
     for (guint i = 0; i < forks->len; i++)
-        join_fork(pool, forks->pdata[i], &primary);
+        join_fork(pool, forks->pdata[i], name, &primary);
     cob_cachemount_unhold(&primary);
 }

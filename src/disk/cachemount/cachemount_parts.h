@@ -30,8 +30,9 @@ struct cob_cachemount_pool {
     void (*on_release)(void *arg);
     void *arg;
     int n_leases;        /* atomic */
-    GMutex lock;         /* guards touched */
+    GMutex lock;         /* guards touched, watchers */
     GHashTable *touched; /* "<namespace>" NUL "<id>" as GBytes, owned: used since the last settle */
+    GArray *watchers;    /* int, owned: inotify descriptors that watch nothing now */
 };
 
 /* "<64 hex digits>", which with "-0", "-1", ... are the folders of an id. The caller frees it. */
@@ -105,6 +106,10 @@ COB_RESULT struct cob_error *cob_cachemount_record(struct cob_cachemount_pool *p
 /* What is known of entry->dir, into the entry; nothing where there is no row. */
 COB_RESULT struct cob_error *cob_cachemount_read_row(
     struct cob_cachemount_pool *pool, struct cob_cachemount_entry *entry);
+
+/* What was done in one directory counts for another, whose size is not known any more. */
+COB_RESULT struct cob_error *cob_cachemount_join_rows(
+    struct cob_cachemount_pool *pool, const char *from_dir, const char *to_dir);
 
 /* The row goes, and with the last one of its id the uses. */
 COB_RESULT struct cob_error *cob_cachemount_forget(

@@ -148,6 +148,21 @@ struct cob_error *cob_cachemount_read_row(
         COB_DB_T(entry->dir));
 }
 
+struct cob_error *cob_cachemount_join_rows(
+    struct cob_cachemount_pool *pool, const char *from_dir, const char *to_dir)
+{
+    if (!pool->db)
+        return NULL;
+    return cob_db_run(pool->db, NULL, NULL,
+        "UPDATE cachemounts SET measured_us = 0,"
+        "  n_uses = n_uses + (SELECT n_uses FROM cachemounts WHERE dir = ?1),"
+        "  last_step = (SELECT last_step FROM cachemounts WHERE dir IN (?1, ?2)"
+        "    ORDER BY last_used_us DESC LIMIT 1),"
+        "  last_used_us = (SELECT max(last_used_us) FROM cachemounts WHERE dir IN (?1, ?2))"
+        "  WHERE dir = ?2 AND EXISTS (SELECT 1 FROM cachemounts WHERE dir = ?1)",
+        COB_DB_T(from_dir), COB_DB_T(to_dir));
+}
+
 struct cob_error *cob_cachemount_forget(struct cob_cachemount_pool *pool, const char *dir)
 {
     if (!pool->db)

@@ -44,14 +44,19 @@ static struct cob_error *wrap_unresolved(const struct dockerfile_convert *conver
     return cob_error_at(err, convert->plan->dockerfile->file, node->range);
 }
 
-static struct cob_error *ask(const struct dockerfile_convert *convert, const char *ref,
-    const char *platform, struct dockerfile_base **ret_base)
+static struct cob_error *ask(const struct dockerfile_convert *convert,
+    const struct dockerfile_node *node, char *ref, char *platform,
+    struct dockerfile_base **ret_base)
 {
+    const struct cob_dockerfile_image image = {.ref = ref,
+        .platform = platform,
+        .context = node->context ? node->context->key : NULL,
+        .range = node->range};
     g_autoptr(GBytes) bytes = NULL;
     g_autofree char *digest = NULL;
     struct cob_oci_config *config = NULL;
 
-    COB_TRY(convert->resolver->resolve(convert->resolver->arg, ref, platform, &digest, &bytes));
+    COB_TRY(convert->resolver->resolve(convert->resolver->arg, &image, &digest, &bytes));
     COB_TRY(cob_wrap(cob_oci_config_parse(bytes, &config), "parse image config"));
     *ret_base = g_new(struct dockerfile_base, 1);
     **ret_base = (struct dockerfile_base){.digest = g_steal_pointer(&digest), .config = config};
@@ -60,7 +65,7 @@ static struct cob_error *ask(const struct dockerfile_convert *convert, const cha
 
 /* An image's digest and config, asked for once. */
 static struct cob_error *resolve(struct dockerfile_convert *convert,
-    const struct dockerfile_node *node, const char *ref, const struct cob_platform *platform,
+    const struct dockerfile_node *node, char *ref, const struct cob_platform *platform,
     const struct dockerfile_base **ret_base)
 {
     g_autofree char *text = cob_platform_text(platform);
@@ -70,7 +75,8 @@ static struct cob_error *resolve(struct dockerfile_convert *convert,
     if (base) {
         g_free(key);
     } else {
-        struct cob_error *err = wrap_unresolved(convert, node, ask(convert, ref, text, &base));
+        struct cob_error *err =
+            wrap_unresolved(convert, node, ask(convert, node, ref, text, &base));
 
         err = dockerfile_forgive_unresolved(convert, err, &base);
         if (err) {

@@ -117,6 +117,12 @@ static struct cob_error *value_of_arg(
     return NULL;
 }
 
+bool dockerfile_is_scan_arg(const char *name)
+{
+    return strcmp(name, "BUILDKIT_SBOM_SCAN_CONTEXT") == 0 ||
+           strcmp(name, "BUILDKIT_SBOM_SCAN_STAGE") == 0;
+}
+
 static struct cob_error *convert_arg(struct dockerfile_job *job)
 {
     GPtrArray *pairs = job->instruction->pairs;
@@ -130,7 +136,7 @@ static struct cob_error *convert_arg(struct dockerfile_job *job)
         dockerfile_lint_arg(job, pair->key);
         COB_TRY(value_of_arg(job, pair, &value));
         dockerfile_found_arg(job, pair, value);
-        if (value && !g_str_has_prefix(pair->key, "BUILDKIT_SBOM_SCAN_"))
+        if (value && !dockerfile_is_scan_arg(pair->key))
             dockerfile_vars_set(job->build->vars, pair->key, value);
         if (!g_ptr_array_find_with_equal_func(args, pair->key, g_str_equal, NULL))
             g_ptr_array_add(args, g_strdup(pair->key));

@@ -48,20 +48,6 @@ COB_AUTOPTR(cob_dockerfile, cob_dockerfile_free)
 size_t cob_dockerfile_n_stages(const struct cob_dockerfile *dockerfile);
 const char *cob_dockerfile_stage_name(const struct cob_dockerfile *dockerfile, size_t index);
 
-/* What asks for the image config of a base image. */
-struct cob_image_resolver {
-    void *arg;
-    /*
-     * ref:         as cob_dockerfile_images() lists it: docker.io/library/golang:1.21.
-     * platform:    "linux/amd64", "linux/arm/v7".
-     * ret_digest:  of its manifest or index, "sha256:..."; the caller g_free()s it; NULL: unknown,
-     *              the reference stays as it is.
-     * ret_config:  the image config's JSON; the caller unrefs it.
-     */
-    struct cob_error *(*resolve)(
-        void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config);
-};
-
 /* What to build, and how; zero is the default of everything. All borrowed. */
 struct cob_dockerfile_request {
     const char *target;          /* stage name or number; NULL: the last stage */
@@ -82,6 +68,8 @@ struct cob_dockerfile_request {
     size_t n_ulimits;
     const char *hostname;              /* NULL: the executor's */
     const char *cache_mount_namespace; /* before the "/" of every cache mount's id; NULL: "" */
+    const char *epoch; /* the number that a global ARG SOURCE_DATE_EPOCH is instead of what it says;
+                          "": it is not there; NULL: as it says */
     const char *const
         *context_excludes;          /* of .dockerignore, for local.excludepatterns; NULL: none */
     const char *const *extra_hosts; /* "name=address"; NULL: none */
@@ -95,10 +83,24 @@ struct cob_dockerfile_request {
 
 /* A base image that a target needs. */
 struct cob_dockerfile_image {
-    char *ref;              /* normalized; or oci-layout://STORE@DIGEST */
+    char *ref;              /* normalized: docker.io/library/golang:1.21; or
+                             * oci-layout://STORE@DIGEST */
     char *platform;         /* "linux/amd64" */
     char *context;          /* the key of the named context that it is; NULL: none */
     struct cob_range range; /* the line that names it */
+};
+
+/* What asks for the image config of a base image. */
+struct cob_image_resolver {
+    void *arg;
+    /*
+     * image:       one of cob_dockerfile_images(), or one that only a trigger of ONBUILD names.
+     * ret_digest:  of its manifest or index, "sha256:..."; the caller g_free()s it; NULL: unknown,
+     *              the reference stays as it is.
+     * ret_config:  the image config's JSON; the caller unrefs it.
+     */
+    struct cob_error *(*resolve)(void *arg, const struct cob_dockerfile_image *image,
+        char **ret_digest, GBytes **ret_config);
 };
 
 /* List the images that the target's stages begin with or copy from, each (ref, platform) once, in
@@ -139,7 +141,7 @@ struct cob_dockerfile_result {
 /*
  * Convert the target to LLB and its image config. Stages that it does not need are not looked at.
  *
- * resolver:  asked for the images of cob_dockerfile_images(), one call each.
+ * resolver:  asked for each image once.
  * ret:       untouched on failure, else the caller's: cob_dockerfile_result_done().
  * errors:    COB_INVALID and COB_UNIMPLEMENTED at their line; the resolver's, at the FROM.
  */
@@ -167,6 +169,13 @@ struct cob_dockerfile_epoch {
     char *source;   /* as ADD has it, expanded */
     char *checksum; /* likewise; NULL: none */
 };
+
+#define COB_DOCKERFILE_EPOCH "SOURCE_DATE_EPOCH"
+
+/* What an ARG of that name before the first FROM says.
+ * ret_text: the caller's; NULL: there is none, or it is empty.  errors: COB_INVALID. */
+COB_RESULT struct cob_error *cob_dockerfile_epoch_default(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, char **ret_text);
 
 /* Find it.  ret: untouched on failure, else the caller's: cob_dockerfile_epoch_done().
  * errors: COB_INVALID: there is no such stage, or more in it than FROM scratch, ARGs, one ADD. */

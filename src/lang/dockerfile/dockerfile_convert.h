@@ -105,6 +105,9 @@ struct cob_llb_about dockerfile_about(const struct dockerfile_job *job, const ch
 /* The platform as LLB has it; borrowed from it. */
 struct cob_llb_platform dockerfile_llb_platform(const struct cob_platform *platform);
 
+/* Is it an argument for a scan of packages? No step sees those. */
+bool dockerfile_is_scan_arg(const char *name);
+
 /* A path without "." and "..", from the root. The caller frees it. */
 char *dockerfile_clean_path(const char *path);
 

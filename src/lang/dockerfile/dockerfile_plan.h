@@ -25,8 +25,9 @@ struct dockerfile_vars *dockerfile_vars_copy(const struct dockerfile_vars *vars)
 void dockerfile_vars_free(struct dockerfile_vars *vars);
 COB_AUTOPTR(dockerfile_vars, dockerfile_vars_free)
 
-/* Set a variable; it goes to the end. */
+/* Set a variable, which goes to the end; take one away; look one up, NULL: it is not there. */
 void dockerfile_vars_set(struct dockerfile_vars *vars, const char *name, const char *value);
+void dockerfile_vars_unset(struct dockerfile_vars *vars, const char *name);
 const char *dockerfile_vars_get(const struct dockerfile_vars *vars, const char *name);
 struct dockerfile_env dockerfile_vars_env(const struct dockerfile_vars *vars);
 

@@ -63,7 +63,7 @@ static struct cob_error *read_stage(const struct dockerfile_plan *plan,
     g_autoptr(dockerfile_vars) vars = dockerfile_vars_copy(plan->global_args);
     g_autofree char *base = NULL;
 
-    dockerfile_vars_set(vars, "SOURCE_DATE_EPOCH", "");
+    dockerfile_vars_unset(vars, COB_DOCKERFILE_EPOCH);
     COB_TRY(expand(plan, vars, stage->from->from.base, &base));
     if (strcmp(base, "scratch") != 0)
         return cob_fail(COB_INVALID, MUST_BE "use FROM scratch");
@@ -79,6 +79,38 @@ static struct cob_error *read_stage(const struct dockerfile_plan *plan,
     }
     if (!epoch->source)
         return cob_fail(COB_INVALID, MUST_BE "contain exactly one remote ADD");
+    return NULL;
+}
+
+static bool has_default(const struct cob_dockerfile *dockerfile)
+{
+    for (guint i = 0; i < dockerfile->global_args->len; i++) {
+        const struct dockerfile_instruction *arg = g_ptr_array_index(dockerfile->global_args, i);
+
+        for (guint j = 0; j < arg->pairs->len; j++) {
+            const struct dockerfile_pair *pair = g_ptr_array_index(arg->pairs, j);
+
+            if (pair->value && strcmp(pair->key, COB_DOCKERFILE_EPOCH) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+struct cob_error *cob_dockerfile_epoch_default(const struct cob_dockerfile *dockerfile,
+    const struct cob_dockerfile_request *request, char **ret_text)
+{
+    struct cob_dockerfile_request quiet = *request;
+    g_autoptr(dockerfile_plan) plan = NULL;
+
+    *ret_text = NULL;
+    if (!has_default(dockerfile))
+        return NULL;
+    quiet.warnings = NULL;
+    COB_TRY(dockerfile_plan_new(dockerfile, &quiet, /* triggers= */ NULL, &plan));
+    const char *text = dockerfile_vars_get(plan->global_args, COB_DOCKERFILE_EPOCH);
+    if (text && *text)
+        *ret_text = g_strdup(text);
     return NULL;
 }
 

@@ -50,8 +50,6 @@ GPtrArray *dockerfile_lint_names(const struct dockerfile_job *job)
 /* An ARG without a value is not set, but it is not a slip either. */
 static bool is_declared(const struct dockerfile_job *job, const char *name)
 {
-    static const char *const never_set[] = {
-        "BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE", NULL};
     struct dockerfile_lint_stage *stage = &job->build->lint;
     const GPtrArray *args = job->build->args;
 
@@ -59,7 +57,7 @@ static bool is_declared(const struct dockerfile_job *job, const char *name)
         stage->args = g_hash_table_new(g_str_hash, g_str_equal);
     for (; stage->n_args < args->len; stage->n_args++)
         g_hash_table_add(stage->args, g_ptr_array_index(args, stage->n_args));
-    return g_hash_table_contains(stage->args, name) || g_strv_contains(never_set, name);
+    return g_hash_table_contains(stage->args, name) || dockerfile_is_scan_arg(name);
 }
 
 static GPtrArray *known_names(const struct dockerfile_vars *vars)

@@ -179,6 +179,17 @@ static struct cob_error *set_global_args(
     return NULL;
 }
 
+/* A time that was found out stands for the name of what has it; none takes that away. */
+static void set_epoch(const struct cob_dockerfile_request *request, struct dockerfile_vars *vars)
+{
+    if (!request->epoch || !dockerfile_vars_get(vars, COB_DOCKERFILE_EPOCH))
+        return;
+    if (*request->epoch)
+        dockerfile_vars_set(vars, COB_DOCKERFILE_EPOCH, request->epoch);
+    else
+        dockerfile_vars_unset(vars, COB_DOCKERFILE_EPOCH);
+}
+
 struct cob_error *dockerfile_plan_globals(const struct dockerfile_plan *plan,
     const struct cob_dockerfile_request *request, struct dockerfile_vars **ret_vars)
 {
@@ -192,6 +203,7 @@ struct cob_error *dockerfile_plan_globals(const struct dockerfile_plan *plan,
 
         COB_TRY(cob_error_at(set_global_args(&globals, arg), dockerfile->file, arg->range));
     }
+    set_epoch(request, vars);
     *ret_vars = g_steal_pointer(&vars);
     return NULL;
 }

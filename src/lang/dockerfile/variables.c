@@ -38,20 +38,26 @@ void dockerfile_vars_free(struct dockerfile_vars *vars)
     g_free(vars);
 }
 
-void dockerfile_vars_set(struct dockerfile_vars *vars, const char *name, const char *value)
+void dockerfile_vars_unset(struct dockerfile_vars *vars, const char *name)
 {
     GList *old = g_hash_table_lookup(vars->by_name, name);
+
+    if (!old)
+        return;
+    struct dockerfile_pair *gone = old->data;
+
+    vars->n_bytes -= cost_of(gone);
+    g_hash_table_remove(vars->by_name, name);
+    g_queue_delete_link(&vars->order, old);
+    pair_free(gone);
+}
+
+void dockerfile_vars_set(struct dockerfile_vars *vars, const char *name, const char *value)
+{
     struct dockerfile_pair *pair = g_new(struct dockerfile_pair, 1);
 
     *pair = (struct dockerfile_pair){.key = g_strdup(name), .value = g_strdup(value)};
-    if (old) {
-        struct dockerfile_pair *gone = old->data;
-
-        vars->n_bytes -= cost_of(gone);
-        g_hash_table_remove(vars->by_name, name);
-        g_queue_delete_link(&vars->order, old);
-        pair_free(gone);
-    }
+    dockerfile_vars_unset(vars, name);
     g_queue_push_tail(&vars->order, pair);
     g_hash_table_insert(vars->by_name, pair->key, g_queue_peek_tail_link(&vars->order));
     vars->n_bytes += cost_of(pair);

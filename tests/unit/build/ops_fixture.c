@@ -217,19 +217,19 @@ static struct cob_error *run(void *arg, const struct cob_llb_vertex *vertex,
 }
 
 static struct cob_error *resolve(
-    void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
+    void *arg, const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
 {
     static const char config[] =
         "{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Env\":[\"PATH=/bin\"]},"
         "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:"
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"]}}";
 
-    (void)platform;
     (void)arg;
-    *ret_digest = g_strdup(strstr(ref, "/base") ? "sha256:" /* of nothing */
-                                                  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934"
-                                                  "ca495991b7852b855"
-                                                : NULL);
+    *ret_digest =
+        g_strdup(strstr(image->ref, "/base") ? "sha256:" /* of nothing */
+                                               "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934"
+                                               "ca495991b7852b855"
+                                             : NULL);
     *ret_config = g_bytes_new_static(config, strlen(config));
     return NULL;
 }

@@ -36,9 +36,10 @@ static inline const char *fake_config(const char *ref)
 
 /* What a cob_image_resolver calls. */
 static inline struct cob_error *fake_resolve(
-    void *arg, const char *ref, const char *platform, char **ret_digest, GBytes **ret_config)
+    void *arg, const struct cob_dockerfile_image *image, char **ret_digest, GBytes **ret_config)
 {
-    g_autofree char *key = g_strconcat(ref, " ", platform, NULL);
+    const char *ref = image->ref;
+    g_autofree char *key = g_strconcat(ref, " ", image->platform, NULL);
     g_autofree char *hex = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
     const char *config = fake_config(ref);
 
