@@ -36,6 +36,9 @@ newest() {
     expect_exact 'ctx Completed 5 5 0'
     history ls --format '{{.Nothing}}'
     expect_status 1
+    history ls --format 'table {{.Name}}\t{{.Status}}'
+    expect_line 'NAME +STATUS *'
+    expect_line 'ctx +Completed *'
 }
 
 @test "ls: the newest first, names cut in front, filters" {
@@ -342,6 +345,15 @@ END
     expect_equal "$(jq -r '."buildx.build.ref"' "$T/meta.json")" "default/default/$(newest)"
     history logs "$(jq -r '."buildx.build.ref"' "$T/meta.json")"
     expect_status 0
+}
+
+@test "an argument that is a secret is not kept with the names of steps" {
+    printf 'FROM scratch\nARG API_TOKEN\nCOPY file /$API_TOKEN\nCOPY nothing /$API_TOKEN\n' >Dockerfile
+    echo 1 >file
+    build_fails --build-arg API_TOKEN=hidden-value .
+    history logs
+    expect_output 'COPY nothing /***'
+    expect_equal "$(grep_store hidden-value | grep /history/)" ''
 }
 
 @test "passwords in URLs are not kept" {

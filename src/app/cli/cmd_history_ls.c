@@ -12,7 +12,9 @@
 
 static const struct cli_option options[] = {
     {"filter", 0, CLI_LIST, "stringArray", "Provide filter values (e.g., \"status=error\")", false},
-    {"format", 0, CLI_TEXT, "string", "Format the output: json, or a template such as {{.Ref}}",
+    {"format", 0, CLI_TEXT, "string",
+        "Format the output: \"table\", \"table TEMPLATE\", \"json\", or a template (e.g., "
+        "\"{{.Ref}}\")",
         false},
     {"local", 0, CLI_FLAG, NULL, "List records for current repository only", false},
     {"no-trunc", 0, CLI_FLAG, NULL, "Don't truncate output", false},
@@ -30,25 +32,6 @@ static char *shown_name(const char *name, bool is_whole)
     end = g_utf8_substring(name, len - NAME_CHARS + 2, len);
     g_autofree char *visible = cob_text_visible(end);
     return g_strconcat("..", visible, NULL);
-}
-
-static void append_table(GString *out, const GPtrArray *builds, bool is_whole)
-{
-    static const char *const titles[] = {"BUILD ID", "NAME", "STATUS", "CREATED AT", "DURATION"};
-    g_autoptr(GPtrArray) cells = g_ptr_array_new_with_free_func(g_free);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(titles); i++)
-        g_ptr_array_add(cells, g_strdup(titles[i]));
-    for (guint i = 0; i < builds->len; i++) {
-        const struct cob_history_build *build = g_ptr_array_index(builds, i);
-
-        g_ptr_array_add(cells, cob_text_visible(build->id));
-        g_ptr_array_add(cells, shown_name(history_view_about(build, "name"), is_whole));
-        g_ptr_array_add(cells, g_strdup(cob_history_status_word(build->status)));
-        g_ptr_array_add(cells, columns_ago(build->started_us));
-        g_ptr_array_add(cells, history_view_duration(build));
-    }
-    columns_append(out, cells, G_N_ELEMENTS(titles));
 }
 
 /* The members that buildx has. */
@@ -70,13 +53,13 @@ static void append_json(GString *out, const struct cob_history_build *build)
 }
 
 static struct cob_error *append_row(
-    GString *out, const struct cob_history_build *build, const char *format)
+    GString *out, const struct cob_history_build *build, const char *format, bool is_whole)
 {
+    g_autofree char *name = shown_name(history_view_about(build, "name"), is_whole);
     g_autofree char *created = columns_ago(build->started_us);
     g_autofree char *duration = history_view_duration(build);
     g_autofree char *full = history_view_ref(build);
-    const struct rowformat_field fields[] = {{"Ref", build->id}, {"FullRef", full},
-        {"Name", history_view_about(build, "name")},
+    const struct rowformat_field fields[] = {{"Ref", build->id}, {"FullRef", full}, {"Name", name},
         {"Status", cob_history_status_word(build->status)}, {"CreatedAt", created},
         {"Duration", duration}, {0}};
 
@@ -85,6 +68,38 @@ static struct cob_error *append_row(
         return NULL;
     }
     return rowformat_append(out, format, fields);
+}
+
+/* Columns under titles.  format: of a row, its cells parted by tabs. */
+static struct cob_error *append_table(
+    GString *out, const GPtrArray *builds, const char *format, bool is_whole)
+{
+    static const struct rowformat_field titles[] = {{"Ref", "BUILD ID"}, {"FullRef", "BUILD ID"},
+        {"Name", "NAME"}, {"Status", "STATUS"}, {"CreatedAt", "CREATED AT"},
+        {"Duration", "DURATION"}, {0}};
+    g_autoptr(GString) lines = g_string_new(NULL);
+
+    COB_TRY(rowformat_append(lines, format, titles));
+    for (guint i = 0; i < builds->len; i++)
+        COB_TRY(append_row(lines, g_ptr_array_index(builds, i), format, is_whole));
+    columns_append_tabbed(out, lines->str);
+    return NULL;
+}
+
+static struct cob_error *append_all(
+    const struct cli_call *call, const GPtrArray *builds, GString *out)
+{
+    const char *format = cli_call_text(call, "format");
+    const bool is_whole = cli_call_flag(call, "no-trunc");
+
+    if (!format || !*format || strcmp(format, "table") == 0)
+        return append_table(out, builds,
+            "{{.Ref}}\t{{.Name}}\t{{.Status}}\t{{.CreatedAt}}\t{{.Duration}}", is_whole);
+    if (g_str_has_prefix(format, "table "))
+        return append_table(out, builds, format + strlen("table "), is_whole);
+    for (guint i = 0; i < builds->len; i++)
+        COB_TRY(append_row(out, g_ptr_array_index(builds, i), format, /* is_whole= */ true));
+    return NULL;
 }
 
 /* Those that are asked for.  ret_builds: borrowed from `all`. */
@@ -118,7 +133,6 @@ static struct cob_error *check_filters(const struct cli_call *call)
 
 static struct cob_error *run(struct cli_call *call)
 {
-    const char *format = cli_call_text(call, "format");
     g_autoptr(cob_engine) engine = NULL;
     g_autoptr(GPtrArray) all = NULL;
     g_autoptr(GPtrArray) builds = NULL;
@@ -128,10 +142,7 @@ static struct cob_error *run(struct cli_call *call)
     COB_TRY(cli_engine_open(&engine));
     COB_TRY(cob_history_list(cob_engine_store(engine), &all));
     COB_TRY(select_builds(call, all, &builds));
-    if (!format || strcmp(format, "table") == 0)
-        append_table(out, builds, cli_call_flag(call, "no-trunc"));
-    for (guint i = 0; i < builds->len && format && strcmp(format, "table") != 0; i++)
-        COB_TRY(append_row(out, g_ptr_array_index(builds, i), format));
+    COB_TRY(append_all(call, builds, out));
     return cli_print(out);
 }
 

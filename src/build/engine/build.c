@@ -347,8 +347,10 @@ struct cob_error *cob_engine_build(struct cob_engine *engine,
         .history = history,
         .cancel = cancel};
     struct cob_engine_result result = {0};
-    struct cob_error *err = build_all(&building, &result);
+    struct cob_error *err;
 
+    record_hide(request, history);
+    err = build_all(&building, &result);
     end_record(&building, err, &result);
     if (!err) {
         *ret_result = result;

@@ -146,6 +146,17 @@ json_t *record_about(const struct cob_engine_request *request)
     return about;
 }
 
+void record_hide(const struct cob_engine_request *request, struct cob_history_writer *writer)
+{
+    for (const char *const *arg = request->build_args; arg && *arg; arg++) {
+        g_autofree char *name = g_strndup(*arg, strcspn(*arg, "="));
+        const char *value = cob_engine_build_arg(request, name);
+
+        if (value && cob_dockerfile_is_secret_name(name))
+            cob_history_hide(writer, value);
+    }
+}
+
 json_t *record_result(const struct cob_engine_result *result)
 {
     json_t *object = json_object();

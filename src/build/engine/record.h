@@ -18,5 +18,11 @@
  */
 json_t *record_about(const struct cob_engine_request *request);
 
+struct cob_history_writer;
+
+/* Keep the values of build arguments that are secrets out of what is recorded of steps, whose names
+ * have them in place of the arguments. */
+void record_hide(const struct cob_engine_request *request, struct cob_history_writer *writer);
+
 /* What came of it: image_id, names. The caller decrefs it. */
 json_t *record_result(const struct cob_engine_result *result);

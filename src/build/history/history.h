@@ -48,6 +48,10 @@ struct cob_history_writer;
 struct cob_history_writer *cob_history_begin(
     struct cob_store *store, json_t *about, const struct cob_observer *next);
 
+/* A text that is nobody's business: names and errors of steps are kept with "***" in its place. One
+ * of less than four bytes would make them unreadable, and is not looked for. */
+void cob_history_hide(struct cob_history_writer *writer, const char *text);
+
 /* What the build is to tell, borrowed. It numbers steps in the order in which they start. */
 const struct cob_observer *cob_history_observer(struct cob_history_writer *writer);
 

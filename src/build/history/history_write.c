@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 #define FLUSH_BYTES (32 * (gsize)1024)
+#define MIN_HIDDEN_BYTES 4
 #define CLIPPED "\n[output clipped, log limit 2MiB reached]\n"
 
 /* What is known of a step while it is recorded. */
@@ -25,6 +26,7 @@ struct cob_history_writer {
 
     GMutex lock;       /* guards all below */
     GHashTable *steps; /* digest -> struct recorded, owned */
+    GPtrArray *hidden; /* char *, owned: what is not to be kept */
     int n_started;
     unsigned n_warnings;
     int fd;           /* -1: it could not be made, or the disk is full */
@@ -92,6 +94,29 @@ static struct cob_error *open_file(
     return NULL;
 }
 
+/* --- what is not kept --- */
+
+void cob_history_hide(struct cob_history_writer *writer, const char *text)
+{
+    g_mutex_lock(&writer->lock);
+    if (strlen(text) >= MIN_HIDDEN_BYTES)
+        g_ptr_array_add(writer->hidden, g_strdup(text));
+    g_mutex_unlock(&writer->lock);
+}
+
+/* The text without what is hidden. The caller frees it; NULL of NULL. */
+static char *masked_locked(const struct cob_history_writer *writer, const char *text)
+{
+    g_autoptr(GString) out = NULL;
+
+    if (!text || writer->hidden->len == 0)
+        return g_strdup(text);
+    out = g_string_new(text);
+    for (guint i = 0; i < writer->hidden->len; i++)
+        g_string_replace(out, g_ptr_array_index(writer->hidden, i), "***", 0);
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
 /* --- events --- */
 
 static struct recorded *step_locked(struct cob_history_writer *writer, const char *digest)
@@ -110,6 +135,18 @@ static bool is_full_locked(const struct cob_history_writer *writer)
     return writer->n_bytes + writer->out->len > COB_LIMIT_HISTORY_BYTES;
 }
 
+static void put_vertex_locked(
+    struct cob_history_writer *writer, const struct cob_event_vertex *event)
+{
+    g_autofree char *name = masked_locked(writer, event->name);
+    g_autofree char *error = masked_locked(writer, event->error);
+    struct cob_event_vertex kept = *event;
+
+    kept.name = name;
+    kept.error = error;
+    history_put_vertex(writer->out, &kept);
+}
+
 static void on_vertex(void *arg, const struct cob_event_vertex *event)
 {
     struct cob_history_writer *writer = arg;
@@ -122,7 +159,7 @@ static void on_vertex(void *arg, const struct cob_event_vertex *event)
     step->is_completed |= event->completed_us != 0;
     step->is_cached = event->is_cached;
     numbered.number = step->number;
-    history_put_vertex(writer->out, &numbered);
+    put_vertex_locked(writer, &numbered);
     if ((event->started_us && !event->completed_us) || event->error ||
         writer->out->len > FLUSH_BYTES)
         flush_locked(writer);
@@ -194,6 +231,7 @@ struct cob_history_writer *cob_history_begin(
         .observer = {writer, on_vertex, on_status, on_log, on_warning},
         .id = new_id(),
         .steps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+        .hidden = g_ptr_array_new_with_free_func(g_free),
         .fd = -1,
         .out = g_string_new(NULL),
     };
@@ -262,8 +300,10 @@ static void put_end(struct cob_history_writer *writer, const struct cob_error *e
     json_object_set_new(end, "n_cached", json_integer(n_cached));
     if (err) {
         g_autofree char *message = cob_error_message(err), *text = cob_error_text(err);
-        g_autofree char *valid = g_utf8_make_valid(message, -1);
-        g_autofree char *valid_text = g_utf8_make_valid(text, -1);
+        g_autofree char *kept = masked_locked(writer, message);
+        g_autofree char *kept_text = masked_locked(writer, text);
+        g_autofree char *valid = g_utf8_make_valid(kept, -1);
+        g_autofree char *valid_text = g_utf8_make_valid(kept_text, -1);
 
         json_object_set_new(end, "code", json_integer(cob_error_code(err)));
         json_object_set_new(end, "message", json_string(valid));
@@ -278,6 +318,7 @@ void cob_history_end(struct cob_history_writer *writer, const struct cob_error *
     flush_locked(writer);
     cob_closep(&writer->fd);
     g_hash_table_unref(writer->steps);
+    g_ptr_array_unref(writer->hidden);
     g_string_free(writer->out, TRUE);
     g_mutex_clear(&writer->lock);
     g_free(writer->id);

@@ -187,9 +187,11 @@ static json_t *input_facts(const struct cob_solver_ingredient *input)
 {
     const struct cob_llb_vertex *vertex = input->vertex;
     const bool is_source = vertex && vertex->op->op_case == PB__OP__OP_SOURCE;
+    g_autofree char *name =
+        vertex ? cob_why_text(vertex) : NULL; /* arguments have no values here */
     json_t *facts = json_object();
 
-    why_set(facts, "name", vertex ? vertex->name : NULL);
+    why_set(facts, "name", name);
     why_set(facts, "definition", input->definition);
     why_set(facts, "content", input->content);
     why_set(facts, "result", input->result ? input->result->id : NULL);
