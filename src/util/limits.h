@@ -16,6 +16,9 @@
 #define COB_LIMIT_EXPAND_DEPTH 64          /* ${a:-${b:-...}} */
 #define COB_LIMIT_IGNORE_BYTES (16 * COB_MIB)
 #define COB_LIMIT_IGNORE_PATTERNS 100000
+#define COB_LIMIT_TOML_BYTES (1 * COB_MIB) /* of a configuration */
+#define COB_LIMIT_TOML_DEPTH 64            /* arrays and tables in each other */
+#define COB_LIMIT_TOML_VALUES 100000
 #define COB_LIMIT_LINT_WARNINGS 1000 /* of one Dockerfile */
 #define COB_LIMIT_LLB_OPS 1000000
 #define COB_LIMIT_LLB_OP_BYTES (16 * COB_MIB)
@@ -43,6 +46,9 @@
 #define COB_LIMIT_RESERVE_BYTES (32 * COB_MIB)     /* kept so that a full disk can be tidied */
 #define COB_LIMIT_CACHEMOUNT_ID_BYTES (64 * COB_KIB)
 #define COB_LIMIT_CACHEMOUNT_USES 64 /* steps that are remembered of a cache mount */
+
+#define COB_LIMIT_EVICTIONS 100000 /* notes on keys that were removed */
+#define COB_LIMIT_EVICTION_DAYS 90
 
 /* build/: what a step or an image makes us read */
 #define COB_LIMIT_SECRET_BYTES (500 * 1000)      /* as in BuildKit's session/secrets */

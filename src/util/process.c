@@ -84,9 +84,12 @@ static void become(const struct plan *plan)
     char *const *argv = (char *const *)(uintptr_t)request->argv;
     char *const *envp = (char *const *)(uintptr_t)request->envp;
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || reset_signals() < 0)
+    if (request->is_detached ? setsid() < 0 || chdir("/") < 0
+                             : prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return;
-    if (!plan->n_namespace && getppid() != plan->parent)
+    if (reset_signals() < 0)
+        return;
+    if (!request->is_detached && !plan->n_namespace && getppid() != plan->parent)
         _exit(127); /* the parent is gone already: nobody waits */
     if (keep_only_given_fds(plan) < 0 || place_standard_fds(plan) < 0)
         return;
@@ -243,6 +246,12 @@ struct cob_error *cob_process_wait(
     struct cob_process *process, struct cob_cancel *cancel, int *ret_status)
 {
     return wait_until(process, cancel, 0, ret_status);
+}
+
+void cob_process_leave(struct cob_process *process)
+{
+    close(process->fd);
+    g_free(process);
 }
 
 void cob_process_free(struct cob_process *process)

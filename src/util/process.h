@@ -24,6 +24,7 @@ struct cob_process_request {
     int stderr_fd;           /* 0: /dev/null */
     const int *keep_fds;     /* -1 terminated: more descriptors it inherits, same numbers */
     uint64_t clone_flags;    /* namespaces of its own: CLONE_NEWPID, ... */
+    bool is_detached;        /* it goes on when cob ends, in a session of its own, at "/" */
     int64_t timeout_us;      /* for cob_process_run() alone: then it is killed. 0: never */
     /* Called in the child before exec, where only async-signal-safe calls are allowed. Other than 0
      * is an errno, and the child is not started. */
@@ -54,6 +55,9 @@ void cob_process_kill(const struct cob_process *process, int signum);
  */
 COB_RESULT struct cob_error *cob_process_wait(
     struct cob_process *process, struct cob_cancel *cancel, int *ret_status);
+
+/* Let a detached child be, instead of freeing it. Who ends it is whoever adopts it. */
+void cob_process_leave(struct cob_process *process);
 
 /* Kills the child when it was not waited for. */
 void cob_process_free(struct cob_process *process);

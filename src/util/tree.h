@@ -36,7 +36,8 @@ COB_RESULT struct cob_error *cob_tree_clone_metadata(int from_fd, int to_fd);
  * and the order of directories do not matter. It tells accidents, not forgers.
  */
 struct cob_tree_usage {
-    uint64_t size_bytes; /* allocated on disk; a file with several names counts once */
+    uint64_t size_bytes;   /* allocated on disk; a file with several names counts once */
+    uint64_t linked_bytes; /* of that: in files with several names, here or elsewhere */
     uint64_t n_inodes;
     uint64_t n_entries; /* names, the tree's own one included */
     uint64_t n_dirs;    /* of them */

@@ -152,6 +152,8 @@ static struct cob_error *measure_one(
     walk->usage.fingerprint += fingerprint_of(&st, path, target);
     if (!is_seen(walk, &st)) {
         walk->usage.size_bytes += (uint64_t)st.st_blocks * SECTOR_BYTES;
+        if (st.st_nlink > 1 && !S_ISDIR(st.st_mode))
+            walk->usage.linked_bytes += (uint64_t)st.st_blocks * SECTOR_BYTES;
         walk->usage.n_inodes++;
     }
     if (S_ISDIR(st.st_mode)) {

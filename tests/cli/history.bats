@@ -280,6 +280,25 @@ END
     [ ! -e "$COB_ROOT/history/1700000000000000-${record:17}" ] || fail 'an old record stayed'
 }
 
+@test "the history has an end: what cob.toml says" {
+    export COB_CONFIG=$T/config
+    mkdir "$COB_CONFIG"
+    printf '[history]\nmax-entries = 2\n' >"$COB_CONFIG/cob.toml"
+    simple_build 1
+    simple_build 2
+    simple_build 3
+    expect_equal "$("$COB" history ls --format x)" $'x\nx'
+    printf '[history]\nmax-age = "0s"\n' >"$COB_CONFIG/cob.toml"
+    simple_build 4
+    expect_equal "$("$COB" history ls --format x)" ''
+    printf '[history]\nmax-agge = "1h"\n' >"$COB_CONFIG/cob.toml"
+    simple_build 5
+    expect_output 'max-agge' 'did you mean max-age?'
+    printf '[history]\nmax-entries = "many"\n' >"$COB_CONFIG/cob.toml"
+    simple_build 6
+    expect_output '[history] max-entries: expected a number from 0 to 100000'
+}
+
 @test "a damaged record is left out, and does no harm" {
     need_root
     simple_build

@@ -11,6 +11,12 @@
 /* Open the store to look at it or to change names. */
 COB_RESULT struct cob_error *cli_engine_open(struct cob_engine **ret_engine);
 
+/* The same to remove things: on a full disk the store keeps space for this. */
+COB_RESULT struct cob_error *cli_engine_open_to_remove(struct cob_engine **ret_engine);
+
+/* Show a warning, on standard error. */
+void cli_warn(const char *text);
+
 /* What a command does with an engine that mounts, while its progress is shown. */
 struct cli_work {
     struct cli_call *call;

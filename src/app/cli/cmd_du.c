@@ -1,162 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
 #include <string.h>
 
 #include "app/cli/cli_engine.h"
 #include "app/cli/columns.h"
-#include "disk/cachemount/cachemount.h"
-#include "disk/snapshot/snapshot.h"
-#include "util/digest.h"
+#include "app/cli/rowformat.h"
+#include "app/cli/usage_rows.h"
+#include "util/json.h"
 #include "util/text.h"
 
 static const struct cli_option options[] = {
-    {"verbose", 0, CLI_FLAG, NULL, "Provide a more verbose output", false},
+    {"filter", 0, CLI_LIST, "filter", "Provide filter values (e.g., \"type=exec.cachemount\")",
+        false},
+    {"format", 0, CLI_TEXT, "string",
+        "Format the output: \"table\", \"pretty\", \"json\", or a template", false},
+    {"verbose", 0, CLI_FLAG, NULL, "Shorthand for \"--format=pretty\"", false},
     {0},
 };
 
-#define SHORT_DIGITS 12
-
-/* What takes room. Ids are short: of a digest, or a cache mount's folder, the beginning. */
-struct record {
-    char *id, *parent, *description; /* parent, description: may be NULL */
-    const char *type;                /* BuildKit's word for it */
-    uint64_t size_bytes;
-    int64_t created_us, last_used_us, n_uses;
-    bool is_mutable, is_reclaimable, is_shared;
-};
-
-static void record_free(struct record *record)
-{
-    g_free(record->id);
-    g_free(record->parent);
-    g_free(record->description);
-    g_free(record);
-}
-
-static struct record *record_of_snapshot(const struct cob_snapshot_usage *usage)
-{
-    struct record *record = g_new(struct record, 1);
-
-    *record = (struct record){
-        .id = g_strdup(usage->id),
-        .parent = g_strdup(usage->parent),
-        .description = g_strdup(usage->description),
-        .type = "regular",
-        .size_bytes = usage->size_bytes,
-        .created_us = usage->created_us,
-        .last_used_us = usage->last_used_us,
-        .n_uses = usage->n_uses,
-        .is_reclaimable = !usage->is_in_use,
-        .is_shared = usage->is_shared,
-    };
-    return record;
-}
-
-/* "0123456789ab-0", of a folder's 64 digits. The caller frees it. */
-static char *short_dir(const char *dir)
-{
-    const char *number = strrchr(dir, '-');
-
-    return g_strdup_printf("%.*s%s", SHORT_DIGITS, dir, number ? number : "");
-}
-
-static char *describe_mount(const struct cob_cachemount_entry *entry)
-{
-    g_autoptr(GString) text = g_string_new("cached mount");
-
-    if (entry->last_step)
-        g_string_append_printf(text, " from %s", entry->last_step);
-    g_string_append_printf(text, " with id \"%s\"", entry->id ? entry->id : "unknown");
-    if (entry->namespace && entry->namespace[0])
-        g_string_append_printf(text, " of \"%s\"", entry->namespace);
-    return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
-static struct record *record_of_blob(const struct cob_store_blob_usage *usage)
-{
-    struct record *record = g_new(struct record, 1);
-
-    *record = (struct record){
-        .id = g_strndup(usage->digest + strlen(COB_DIGEST_PREFIX), SHORT_DIGITS),
-        .description = g_strdup(usage->description ? usage->description : "blob"),
-        .type = "regular",
-        .size_bytes = usage->size_bytes,
-        .created_us = usage->created_us,
-        .last_used_us = usage->last_used_us,
-        .is_reclaimable = !usage->is_in_use,
-    };
-    return record;
-}
-
-static struct record *record_of_mount(const struct cob_cachemount_entry *entry)
-{
-    struct record *record = g_new(struct record, 1);
-
-    *record = (struct record){
-        .id = short_dir(entry->dir),
-        .description = describe_mount(entry),
-        .type = "exec.cachemount",
-        .size_bytes = entry->size_bytes,
-        .created_us = entry->created_us,
-        .last_used_us = entry->last_used_us,
-        .n_uses = entry->n_uses,
-        .is_mutable = true,
-        .is_reclaimable = !entry->is_in_use && !entry->is_pinned,
-    };
-    return record;
-}
-
-static struct cob_error *add_snapshots(struct cob_store *store, GPtrArray *records)
-{
-    g_autoptr(GPtrArray) rows = NULL;
-
-    COB_TRY(cob_snapshot_list(store, &rows));
-    for (guint i = 0; i < rows->len; i++)
-        g_ptr_array_add(records, record_of_snapshot(rows->pdata[i]));
-    return NULL;
-}
-
-static struct cob_error *add_blobs(struct cob_store *store, GPtrArray *records)
-{
-    g_autoptr(GPtrArray) rows = NULL;
-
-    COB_TRY(cob_store_blob_list(store, &rows));
-    for (guint i = 0; i < rows->len; i++)
-        g_ptr_array_add(records, record_of_blob(rows->pdata[i]));
-    return NULL;
-}
-
-static struct cob_error *add_mounts(struct cob_store *store, GPtrArray *records)
-{
-    g_autoptr(cob_cachemount_pool) pool = NULL;
-    g_autoptr(GPtrArray) entries = NULL;
-
-    COB_TRY(cob_cachemount_pool_open(store, NULL, NULL, &pool));
-    COB_TRY(cob_cachemount_list(pool, &entries));
-    for (guint i = 0; i < entries->len; i++) {
-        struct cob_cachemount_entry *entry = entries->pdata[i];
-
-        if (!entry->is_size_current)
-            COB_TRY(cob_cachemount_measure(pool, entry));
-        g_ptr_array_add(records, record_of_mount(entry));
-    }
-    return NULL;
-}
-
-/* The largest first, as BuildKit has it; among equals in the order they came in: newest first. */
+/* The largest first; among equals in the order they came in: newest first. */
 static int compare_sizes(const void *a, const void *b)
 {
-    const struct record *x = *(const struct record *const *)a;
-    const struct record *y = *(const struct record *const *)b;
+    const struct cob_gc_record *x = *(const struct cob_gc_record *const *)a;
+    const struct cob_gc_record *y = *(const struct cob_gc_record *const *)b;
 
-    return x->size_bytes < y->size_bytes ? 1 : x->size_bytes > y->size_bytes ? -1 : 0;
-}
-
-/* "1.2GB", with an asterisk when others stand on it. The caller frees it. */
-static char *shown_size(const struct record *record)
-{
-    g_autofree char *size = cob_text_size(record->size_bytes);
-
-    return g_strdup_printf("%s%s", size, record->is_shared ? "*" : "");
+    return x->disk_bytes < y->disk_bytes ? 1 : x->disk_bytes > y->disk_bytes ? -1 : 0;
 }
 
 static void append_table(GString *out, const GPtrArray *records)
@@ -167,58 +35,115 @@ static void append_table(GString *out, const GPtrArray *records)
     for (size_t i = 0; i < G_N_ELEMENTS(titles); i++)
         g_ptr_array_add(cells, g_strdup(titles[i]));
     for (guint i = 0; i < records->len; i++) {
-        const struct record *record = records->pdata[i];
+        const struct cob_gc_record *record = records->pdata[i];
         g_autofree char *id = cob_text_visible(record->id);
 
         g_ptr_array_add(cells, g_strconcat(id, record->is_mutable ? "*" : "", NULL));
-        g_ptr_array_add(cells, g_strdup(record->is_reclaimable ? "true" : "false"));
-        g_ptr_array_add(cells, shown_size(record));
+        g_ptr_array_add(cells, g_strdup(cob_gc_is_reclaimable(record) ? "true" : "false"));
+        g_ptr_array_add(cells, usage_size(record, record->disk_bytes));
         g_ptr_array_add(cells, columns_ago(record->last_used_us));
     }
     columns_append(out, cells, G_N_ELEMENTS(titles));
 }
 
-static void append_field(GString *out, const char *key, const char *value)
-{
-    g_autofree char *visible = cob_text_visible(value);
-    g_autofree char *label = g_strdup_printf("%s:", key);
+/* --- --format --- */
 
-    g_string_append_printf(out, "%-16s%s\n", label, visible);
+/* Text from outside need not be UTF-8. */
+static json_t *json_text(const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text ? text : "", -1);
+
+    return json_string(valid);
 }
 
-static void append_flag(GString *out, const char *key, bool is_so)
+/* The members that buildx writes, of the types it has; behind Type cob's own. */
+static void append_json(GString *out, const struct cob_gc_record *record)
 {
-    append_field(out, key, is_so ? "true" : "false");
-}
-
-/* One block of lines, as buildx du --verbose has it. */
-static void append_block(GString *out, const struct record *record)
-{
-    g_autoptr(GDateTime) created =
-        g_date_time_new_from_unix_utc(record->created_us / G_USEC_PER_SEC);
-    g_autofree char *created_text =
-        created ? g_date_time_format(created, "%Y-%m-%d %H:%M:%S +0000 UTC") : g_strdup("");
-    g_autofree char *size = cob_text_size(record->size_bytes);
-    g_autofree char *n_uses = g_strdup_printf("%" G_GINT64_FORMAT, record->n_uses);
+    json_auto_t *object = json_object();
+    g_autofree char *created = usage_time(record->created_us);
     g_autofree char *ago = columns_ago(record->last_used_us);
+    g_autofree char *size = cob_text_size(record->disk_bytes);
+    const struct {
+        const char *key;
+        json_t *value; /* taken */
+    } members[] = {
+        {"ID", json_text(record->id)},
+        {"Parents", record->parent ? json_pack("[s]", record->parent) : json_array()},
+        {"CreatedAt", json_text(created)},
+        {"Mutable", json_boolean(record->is_mutable)},
+        {"Reclaimable", json_boolean(cob_gc_is_reclaimable(record))},
+        {"Shared", json_boolean(record->is_shared)},
+        {"Size", json_text(size)},
+        {"Description", json_text(record->description)},
+        {"UsageCount", json_integer(record->n_uses)},
+        {"LastUsedAt", json_text(ago)},
+        {"Type", json_text(record->type)},
+        {"Class", json_text(cob_gc_class_name(record->class))},
+        {"SizeBytes", json_integer((json_int_t)record->disk_bytes)},
+        {"LogicalSizeBytes", json_integer((json_int_t)record->size_bytes)},
+        {"Namespace", json_text(record->namespace)},
+        {"Mount", json_text(record->mount)},
+        {"Pinned", json_boolean(record->is_pinned)},
+    };
 
-    append_field(out, "ID", record->id);
-    if (record->parent)
-        append_field(out, "Parents", record->parent);
-    if (record->created_us)
-        append_field(out, "Created at", created_text);
-    append_flag(out, "Mutable", record->is_mutable);
-    append_flag(out, "Reclaimable", record->is_reclaimable);
-    append_flag(out, "Shared", record->is_shared);
-    append_field(out, "Size", size);
-    if (record->description)
-        append_field(out, "Description", record->description);
-    append_field(out, "Usage count", n_uses);
-    if (record->last_used_us)
-        append_field(out, "Last used", ago);
-    append_field(out, "Type", record->type);
+    for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
+        json_object_set_new(object, members[i].key, members[i].value);
+    g_autoptr(GBytes) bytes = cob_json_bytes(object);
+    gsize len = 0;
+    const char *text = g_bytes_get_data(bytes, &len);
+    g_string_append_len(out, text, (gssize)len);
     g_string_append_c(out, '\n');
 }
+
+static const char *word_of(bool is_so)
+{
+    return is_so ? "true" : "false";
+}
+
+static struct cob_error *append_template(
+    GString *out, const char *format, const struct cob_gc_record *record)
+{
+    g_autofree char *created = usage_time(record->created_us);
+    g_autofree char *ago = columns_ago(record->last_used_us);
+    g_autofree char *size = cob_text_size(record->disk_bytes);
+    g_autofree char *logical = cob_text_size(record->size_bytes);
+    g_autofree char *n_uses = g_strdup_printf("%" G_GINT64_FORMAT, record->n_uses);
+    const struct rowformat_field fields[] = {
+        {"ID", record->id},
+        {"Parents", record->parent ? record->parent : ""},
+        {"CreatedAt", created},
+        {"Mutable", word_of(record->is_mutable)},
+        {"Reclaimable", word_of(cob_gc_is_reclaimable(record))},
+        {"Shared", word_of(record->is_shared)},
+        {"Size", size},
+        {"Description", record->description ? record->description : ""},
+        {"UsageCount", n_uses},
+        {"LastUsedAt", ago},
+        {"Type", record->type},
+        {"Class", cob_gc_class_name(record->class)},
+        {"LogicalSize", logical},
+        {"Namespace", record->namespace ? record->namespace : ""},
+        {"Mount", record->mount ? record->mount : ""},
+        {"Pinned", word_of(record->is_pinned)},
+        {0},
+    };
+
+    return rowformat_append(out, format, fields);
+}
+
+static struct cob_error *append_formatted(
+    GString *out, const char *format, const GPtrArray *records)
+{
+    for (guint i = 0; i < records->len; i++) {
+        if (strcmp(format, "json") == 0 || strcmp(format, "{{json .}}") == 0)
+            append_json(out, records->pdata[i]);
+        else
+            COB_TRY(append_template(out, format, records->pdata[i]));
+    }
+    return NULL;
+}
+
+/* --- sums --- */
 
 static void append_sum(GString *out, const char *name, uint64_t bytes)
 {
@@ -232,11 +157,11 @@ static void append_sums(GString *out, const GPtrArray *records)
     uint64_t all = 0, shared = 0, reclaimable = 0;
 
     for (guint i = 0; i < records->len; i++) {
-        const struct record *record = records->pdata[i];
+        const struct cob_gc_record *record = records->pdata[i];
 
-        all += record->size_bytes;
-        shared += record->is_shared ? record->size_bytes : 0;
-        reclaimable += record->is_reclaimable ? record->size_bytes : 0;
+        all += record->disk_bytes;
+        shared += record->is_shared ? record->disk_bytes : 0;
+        reclaimable += cob_gc_is_reclaimable(record) ? record->disk_bytes : 0;
     }
     if (shared > 0) {
         append_sum(out, "Shared:", shared);
@@ -246,24 +171,57 @@ static void append_sums(GString *out, const GPtrArray *records)
     append_sum(out, "Total:", all);
 }
 
+static void keep_matching(GPtrArray *records, const struct cob_gc_filter *filter)
+{
+    const int64_t now_us = g_get_real_time();
+
+    for (guint i = records->len; i-- > 0;) {
+        if (!cob_gc_filter_match(filter, records->pdata[i], now_us))
+            g_ptr_array_remove_index(records, i);
+    }
+}
+
+/* The format, with buildx's short ways to say it.  ret_format: NULL: a table. */
+static struct cob_error *format_of(const struct cli_call *call, const char **ret_format)
+{
+    const char *format = cli_call_text(call, "format");
+    const bool is_verbose = cli_call_flag(call, "verbose");
+
+    if (format && *format && is_verbose)
+        return cob_fail(COB_INVALID, "--format and --verbose cannot be used together");
+    if (is_verbose)
+        format = "pretty";
+    *ret_format = format && *format && strcmp(format, "table") != 0 ? format : NULL;
+    return NULL;
+}
+
 static struct cob_error *run(struct cli_call *call)
 {
-    const bool is_verbose = cli_call_flag(call, "verbose");
+    const char *const *filters = cli_call_list(call, "filter");
+    const char *format = NULL;
     g_autoptr(cob_engine) engine = NULL;
-    g_autoptr(GPtrArray) records =
-        g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))record_free);
+    g_autoptr(cob_gc_filter) filter = NULL;
+    g_autoptr(GPtrArray) records = NULL;
     g_autoptr(GString) out = g_string_new(NULL);
 
+    COB_TRY(format_of(call, &format));
+    COB_TRY(cob_gc_filter_parse(filters, &filter));
     COB_TRY(cli_engine_open(&engine));
-    COB_TRY(add_snapshots(cob_engine_store(engine), records));
-    COB_TRY(add_blobs(cob_engine_store(engine), records));
-    COB_TRY(add_mounts(cob_engine_store(engine), records));
+    COB_TRY(cob_gc_list(cob_engine_store(engine), &records));
+    keep_matching(records, filter);
     g_ptr_array_sort(records, compare_sizes);
-    for (guint i = 0; i < records->len && is_verbose; i++)
-        append_block(out, records->pdata[i]);
-    if (!is_verbose)
+    const bool is_pretty = format && strcmp(format, "pretty") == 0;
+    for (guint i = 0; i < records->len && is_pretty; i++) {
+        const struct cob_gc_record *record = records->pdata[i];
+
+        usage_append_block(out, record, record->disk_bytes);
+    }
+    if (format && !is_pretty)
+        COB_TRY(append_formatted(out, format, records));
+    if (!format)
         append_table(out, records);
-    append_sums(out, records);
+    if (!filters && (!format || is_pretty))
+        append_sums(out, records);
     return cli_print(out);
 }
 
@@ -271,6 +229,10 @@ const struct cli_command cli_du = {
     .name = "du",
     .usage = "[OPTIONS]",
     .summary = "Disk usage",
+    .description = "Show what takes room in the store, and what of it can be reclaimed: layers, "
+                   "cache mounts, sources, blobs, and the store's own files. The total is what the "
+                   "file system says. An asterisk behind an ID: it changes; behind a size: others "
+                   "have a part in it.",
     .options = options,
     .run = run,
 };

@@ -20,15 +20,6 @@ struct removal {
     GString *out;
 };
 
-/* On a full disk the store keeps space for this. */
-static struct cob_error *open_to_remove(struct cob_engine **ret_engine)
-{
-    g_autofree char *path = cob_store_default_path();
-
-    cob_store_spend_reserve(path);
-    return cli_engine_open(ret_engine);
-}
-
 static void say(struct removal *removal, const char *what, const char *text)
 {
     g_autofree char *visible = cob_text_visible(text);
@@ -116,7 +107,7 @@ static struct cob_error *run(struct cli_call *call)
     g_autoptr(GString) out = g_string_new(NULL);
     struct cob_error *err = NULL, *print_err;
 
-    COB_TRY(open_to_remove(&engine));
+    COB_TRY(cli_engine_open_to_remove(&engine));
     struct removal removal = {
         .store = cob_engine_store(engine), .is_forced = cli_call_flag(call, "force"), .out = out};
     for (unsigned n = 0; !err && cli_call_arg(call, n); n++)

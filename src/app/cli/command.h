@@ -64,7 +64,8 @@ extern const struct cli_command cli_build, cli_cache_cp, cli_cache_inspect, cli_
     cli_cache_pin, cli_cache_quota, cli_cache_rm, cli_cache_unpin, cli_completion,
     cli_debug_complete, cli_debug_llb, cli_debug_man, cli_du, cli_help, cli_history_export,
     cli_history_import, cli_history_inspect, cli_history_logs, cli_history_ls, cli_history_open,
-    cli_history_rm, cli_history_trace, cli_images, cli_pull, cli_rmi, cli_run, cli_version, cli_why;
+    cli_history_rm, cli_history_trace, cli_images, cli_prune, cli_pull, cli_rmi, cli_run,
+    cli_version, cli_why;
 
 /* All of them, in the order of their names, then NULL. */
 extern const struct cli_command *const cli_commands[];

@@ -25,6 +25,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_history_rm,
     &cli_history_trace,
     &cli_images,
+    &cli_prune,
     &cli_pull,
     &cli_rmi,
     &cli_run,

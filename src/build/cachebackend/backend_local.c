@@ -97,7 +97,7 @@ static struct cob_error *lock_layout(struct layout_folder *local, struct cob_can
     if (!S_ISREG(st.st_mode))
         return cob_fail(COB_INVALID, "oci-layout: not a regular file");
     COB_TRY(cob_wrap(cob_local_lock_file(local->layout_fd, LOCK_SH, cancel), "oci-layout"));
-    local->is_locked = true;
+    local->is_locked = 1;
     if (st.st_size == 0 && pwrite(local->layout_fd, LAYOUT, strlen(LAYOUT), 0) < 0)
         return cob_fail_errno(errno, "write oci-layout");
     return NULL;
@@ -245,16 +245,14 @@ static struct cob_error *fill_draft(
 static struct cob_error *be_at_work(struct cob_cachebackend *backend)
 {
     struct layout_folder *local = backend->own;
-    struct cob_error *err = NULL;
 
     if (local->layout_fd < 0)
         return cob_fail(COB_PRECONDITION, "it was opened to import from");
-    g_mutex_lock(&local->lock);
-    if (!local->is_locked)
-        err = cob_local_lock_file(local->layout_fd, LOCK_SH, backend->cancel);
-    local->is_locked = !err;
-    g_mutex_unlock(&local->lock);
-    return err;
+    if (g_atomic_int_get(&local->is_locked))
+        return NULL;
+    COB_TRY(cob_local_lock_file(local->layout_fd, LOCK_SH, backend->cancel));
+    g_atomic_int_set(&local->is_locked, 1);
+    return NULL;
 }
 
 static struct cob_error *local_put_blob(struct cob_cachebackend *backend, const char *digest,

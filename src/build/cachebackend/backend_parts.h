@@ -29,6 +29,7 @@ struct backend_impl {
 
 extern const struct backend_impl cob_backend_local;
 extern const struct backend_impl cob_backend_registry;
+extern const struct backend_impl cob_backend_s3;
 
 struct cob_cachebackend {
     const struct backend_impl *impl;

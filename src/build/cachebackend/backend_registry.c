@@ -22,45 +22,33 @@
 
 /* What a backend knows beside its options. */
 struct repository {
-    GMutex lock; /* guards what follows */
-    bool is_met; /* an insecure one was asked what it speaks */
+    int is_met; /* atomic; an insecure one was asked what it speaks */
 };
 
 static struct cob_error *registry_open(struct cob_cachebackend *backend)
 {
-    struct repository *repository = g_new0(struct repository, 1);
-
     g_assert(backend->registry != NULL);
-    g_mutex_init(&repository->lock);
-    backend->own = repository;
+    backend->own = g_new0(struct repository, 1);
     return NULL;
 }
 
 static void registry_close(void *own)
 {
-    struct repository *repository = own;
-
-    if (!repository)
-        return;
-    g_mutex_clear(&repository->lock);
-    g_free(repository);
+    g_free(own);
 }
 
-/* registry.insecure: which of plain HTTP and TLS that nobody vouches for is it? The others wait. */
+/* registry.insecure: which of plain HTTP and TLS that nobody vouches for is it? Two threads that
+ * come here first both ask. */
 static struct cob_error *meet(struct cob_cachebackend *backend)
 {
     struct repository *repository = backend->own;
-    struct cob_error *err = NULL;
 
-    if (!backend->options->is_insecure)
+    if (!backend->options->is_insecure || g_atomic_int_get(&repository->is_met))
         return NULL;
-    g_mutex_lock(&repository->lock);
-    if (!repository->is_met)
-        err = cob_registry_allow_insecure(
-            backend->registry, backend->options->ref->domain, backend->cancel);
-    repository->is_met = !err;
-    g_mutex_unlock(&repository->lock);
-    return err;
+    COB_TRY(cob_registry_allow_insecure(
+        backend->registry, backend->options->ref->domain, backend->cancel));
+    g_atomic_int_set(&repository->is_met, 1);
+    return NULL;
 }
 
 /* --- documents --- */

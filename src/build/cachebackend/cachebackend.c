@@ -12,6 +12,7 @@
 static const struct backend_impl *const impls[] = {
     [COB_CACHEBACKEND_LOCAL] = &cob_backend_local,
     [COB_CACHEBACKEND_REGISTRY] = &cob_backend_registry,
+    [COB_CACHEBACKEND_S3] = &cob_backend_s3,
     [COB_CACHEBACKEND_INLINE] = NULL,
 };
 

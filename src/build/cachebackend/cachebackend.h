@@ -158,6 +158,8 @@ COB_RESULT struct cob_error *cob_cachebackend_put_bytes(
     struct cob_cachebackend *backend, GBytes *bytes, char **ret_digest);
 
 /* Remove every blob that no document of the folder leads to, and with is_reset every document but
- * those that were put through this backend. local alone can do it; others do nothing.
+ * those that were put through this backend: so what goes to one folder goes through one. local
+ * alone can do it; others do nothing. No other call may be running on this backend. Beside another
+ * exporter nothing is removed: he who ends last does it.
  * Follows manifests, indexes and their configs' and layers' descriptors. */
 COB_RESULT struct cob_error *cob_cachebackend_sweep(struct cob_cachebackend *backend);

@@ -15,8 +15,8 @@ struct layout_folder {
     int blobs_fd;      /* of an export, blobs/sha256; -1: none */
     int ingest_fd;     /* likewise, ingest */
     int layout_fd;     /* likewise: carries the lock */
-    GMutex lock;       /* guards what follows */
-    bool is_locked;    /* layout_fd is, shared */
+    int is_locked;     /* atomic; layout_fd is, shared */
+    GMutex lock;       /* guards names */
     GHashTable *names; /* char *, owned: documents that were put here */
 };
 

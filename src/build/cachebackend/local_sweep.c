@@ -177,13 +177,6 @@ static struct cob_error *sweep_alone(struct cob_cachebackend *backend)
     return remove_orphans(local->folder_fd, index, backend->cancel);
 }
 
-static void set_locked(struct layout_folder *local, bool is_locked)
-{
-    g_mutex_lock(&local->lock);
-    local->is_locked = is_locked;
-    g_mutex_unlock(&local->lock);
-}
-
 /*
  * An exporter's blobs are orphans until its document is there, so nothing is removed beside one:
  * exporters hold a shared lock from open to close, and this needs it alone. flock() gives the old
@@ -201,11 +194,11 @@ struct cob_error *cob_local_sweep(struct cob_cachebackend *backend)
             return cob_fail_errno(errno, "lock oci-layout");
         cob_trace(1, "cache: %s is not swept: another export is at work", backend->options->folder);
         flock(local->layout_fd, LOCK_UN);
-        set_locked(local, false);
+        g_atomic_int_set(&local->is_locked, 0);
         return NULL;
     }
     struct cob_error *err = sweep_alone(backend);
     flock(local->layout_fd, LOCK_UN);
-    set_locked(local, false);
+    g_atomic_int_set(&local->is_locked, 0);
     return err;
 }

@@ -16,7 +16,8 @@ struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret
     engine->registry = cob_registry_new(NULL);
     engine->images = cob_image_source_new(engine->store, engine->registry);
     engine->remotes = cob_remote_source_new(engine->store);
-    engine->history_limits = COB_HISTORY_DEFAULT_LIMITS;
+    engine->history_limits = (struct cob_history_limits){
+        .max_age_s = COB_HISTORY_MAX_AGE_S, .max_entries = COB_HISTORY_MAX_ENTRIES};
     *ret_engine = g_steal_pointer(&engine);
     return NULL;
 }

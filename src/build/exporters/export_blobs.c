@@ -24,6 +24,7 @@ static struct cob_error *read_known(void *arg, const struct cob_db_row *row)
 static struct cob_error *find_blob(
     struct cob_store *store, const char *diff_id, const char *media_type, struct known_blob *known)
 {
+    bool is_there = false;
     uint64_t size = 0;
     int fd = -1;
 
@@ -32,6 +33,7 @@ static struct cob_error *find_blob(
         COB_DB_T(diff_id), COB_DB_T(media_type)));
     if (!known->digest)
         return NULL;
+    COB_TRY(cob_store_blob_touch(store, known->digest, &is_there));
     COB_TRY(cob_store_blob_open(store, known->digest, &fd, &size));
     if (fd >= 0)
         close(fd);

@@ -35,8 +35,8 @@ struct cob_history_limits {
     int64_t max_age_s;
     unsigned max_entries;
 };
-#define COB_HISTORY_DEFAULT_LIMITS                                                                 \
-    ((struct cob_history_limits){.max_age_s = 30 * 24 * 3600, .max_entries = 200})
+#define COB_HISTORY_MAX_AGE_S (30 * 24 * 3600) /* without a cob.toml */
+#define COB_HISTORY_MAX_ENTRIES 200
 
 /* --- writing --- */
 

@@ -115,3 +115,24 @@ struct cob_remote_git {
 COB_RESULT struct cob_error *cob_remote_git_fetch(struct cob_remote_source *source,
     const struct cob_remote_git *git, const struct cob_remote_client *client,
     struct cob_cancel *cancel, struct cob_snapshot **ret_snapshot);
+
+/* A mirror of a git repository: a folder below git/. */
+struct cob_remote_mirror {
+    char *name;   /* of its folder */
+    char *remote; /* NULL: not known */
+    uint64_t size_bytes;
+    int64_t created_us, last_used_us, n_uses;
+};
+void cob_remote_mirror_free(struct cob_remote_mirror *mirror);
+
+/* All of them; those that nothing is known of are measured.
+ * ret_mirrors: GPtrArray of struct cob_remote_mirror, owned, by name. */
+COB_RESULT struct cob_error *cob_remote_mirror_list(
+    struct cob_store *store, GPtrArray **ret_mirrors);
+
+/* Remove the mirror of that folder.  ret_is_removed: false: somebody works on it. */
+COB_RESULT struct cob_error *cob_remote_mirror_remove(
+    struct cob_store *store, const char *name, bool *ret_is_removed);
+
+/* Forget answers of servers whose bytes are not in the store any more. */
+COB_RESULT struct cob_error *cob_remote_tidy(struct cob_store *store);

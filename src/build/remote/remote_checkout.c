@@ -143,24 +143,34 @@ static struct cob_error *work_in(const struct checkout_job *job, const struct mi
     return err;
 }
 
+static struct cob_error *work_locked(const struct checkout_job *job, const struct mirror *mirror,
+    const struct cob_git_remote *how,
+    struct cob_error *(*work)(void *arg, const struct cob_git_remote *remote), void *arg)
+{
+    g_autofree char *key = remote_mirror_key(mirror->name);
+    g_autoptr(cob_store_lock) lock = NULL;
+    struct cob_git_remote remote = *how;
+
+    COB_TRY(remote_lock(job->source, key, job->cancel, &lock));
+    COB_TRY(work_in(job, mirror, &remote, work, arg));
+    return remote_note_mirror(job->source->store, mirror->dir_fd, mirror->name, how->place->remote);
+}
+
 struct cob_error *remote_with_mirror(const struct checkout_job *job, const struct cob_gitref *place,
     bool is_module, struct cob_error *(*work)(void *arg, const struct cob_git_remote *remote),
     void *arg)
 {
     g_autofree char *authorization = NULL;
     g_autofree char *socket = NULL;
-    g_autofree char *key = g_strconcat("git mirror ", place->remote, NULL);
-    g_autoptr(cob_store_lock) lock = NULL;
     struct mirror mirror;
 
     COB_TRY(authorize(job, place, is_module, &authorization));
     COB_TRY(find_agent(job, place, &socket));
-    COB_TRY(remote_lock(job->source, key, job->cancel, &lock));
-    struct cob_git_remote remote = {
+    const struct cob_git_remote remote = {
         .place = place, .authorization = authorization, .ssh_socket = socket};
     struct cob_error *err = mirror_init(&mirror, job->source->store, place->remote);
     if (!err)
-        err = work_in(job, &mirror, &remote, work, arg);
+        err = work_locked(job, &mirror, &remote, work, arg);
     mirror_done(&mirror);
     return err;
 }

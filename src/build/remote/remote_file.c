@@ -69,12 +69,14 @@ static struct cob_error *load_past(
 {
     g_autofree char *key = url_key(file);
     cob_autoclose int fd = -1;
+    bool is_there = false;
 
     COB_TRY(cob_db_run(cob_store_db(source->store), take_past, past,
         "SELECT etag, last_modified, filename, digest, mtime_s FROM downloads WHERE key = ?1",
         COB_DB_T(key)));
     if (!past->digest)
         return NULL;
+    COB_TRY(cob_store_blob_touch(source->store, past->digest, &is_there));
     COB_TRY(cob_store_blob_open(source->store, past->digest, &fd, NULL));
     if (fd < 0 || (file->checksum && strcmp(file->checksum, past->digest) != 0))
         g_clear_pointer(&past->digest, g_free);

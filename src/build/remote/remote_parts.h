@@ -5,6 +5,7 @@
  *     remote.c           the source, the table of snapshots, locks, secrets
  *     remote_file.c      files by URL
  *     remote_archive.c   archives by URL, unpacked
+ *     remote_list.c      what there is of mirrors, and how it goes
  *     remote_git.c       git: from a reference to a snapshot
  *     remote_checkout.c  a commit's files, its submodules, a subdirectory of it
  */
@@ -44,6 +45,16 @@ COB_RESULT struct cob_error *remote_secret(const struct cob_remote_client *clien
 COB_RESULT struct cob_error *remote_file_snapshot(struct cob_remote_source *source,
     const struct cob_remote_file *file, const struct cob_remote_blob *blob,
     struct cob_snapshot **ret_snapshot);
+
+/* --- remote_list.c --- */
+
+/* Note how large a mirror is, and that it was used. Its lock is held.
+ * dir_fd, name: git/, and its folder there. */
+COB_RESULT struct cob_error *remote_note_mirror(
+    struct cob_store *store, int dir_fd, const char *name, const char *remote);
+
+/* The key of the lock of a mirror, by the name of its folder. The caller frees it. */
+char *remote_mirror_key(const char *name);
 
 /* --- remote_checkout.c --- */
 

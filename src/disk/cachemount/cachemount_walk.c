@@ -29,6 +29,7 @@ static void visit_directory(struct walk *walk, const char *path)
     const struct dirent *item;
     struct stat st;
 
+    (void)gone;
     if (!dir)
         cob_closep(&fd);
     while (dir && (item = readdir(dir))) {

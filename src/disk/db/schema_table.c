@@ -115,6 +115,19 @@ static const char fourth[] = "CREATE TABLE evictions ("
                              "  at_us INT NOT NULL) WITHOUT ROWID;"
                              "CREATE INDEX evictions_at ON evictions (at_us);";
 
+/* For budgets. `origin`: the snapshot whose files this one's are hard links to, for all of one file
+ * the same; linked_bytes: how much of size_bytes that is. Mirrors are folders below git/. */
+static const char budgets[] = "ALTER TABLE snapshots ADD COLUMN origin TEXT;"
+                              "ALTER TABLE snapshots ADD COLUMN linked_bytes INT DEFAULT 0;"
+                              "CREATE TABLE mirrors ("
+                              "  name TEXT PRIMARY KEY," /* of its folder */
+                              "  remote TEXT NOT NULL,"
+                              "  size_bytes INT NOT NULL,"
+                              "  created_us INT NOT NULL,"
+                              "  used_us INT NOT NULL,"
+                              "  n_uses INT NOT NULL) WITHOUT ROWID;"
+                              "CREATE INDEX remotes_snapshot ON remotes (snapshot);";
+
 /* Cache mounts: how large they were when that was looked at, and which steps used them. */
 static const char cachemounts[] =
     "ALTER TABLE cachemounts ADD COLUMN n_files INT NOT NULL DEFAULT 0;"
@@ -160,5 +173,5 @@ static const char steps[] =
     "   AND NOT EXISTS (SELECT 1 FROM step_files WHERE content = OLD.content);"
     " END;";
 
-const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, steps};
+const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, budgets, steps};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

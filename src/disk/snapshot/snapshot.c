@@ -64,8 +64,7 @@ struct cob_error *cob_snapshot_registry_get(
     return NULL;
 }
 
-/* The byte that stands for a snapshot: its number. */
-static struct flock byte_of(const char *id, short type)
+struct flock cob_snapshot_byte_of(const char *id, short type)
 {
     return (struct flock){.l_type = type,
         .l_whence = SEEK_SET,
@@ -76,7 +75,7 @@ static struct flock byte_of(const char *id, short type)
 static struct cob_error *hold_locked(struct cob_snapshot_registry *registry, const char *id)
 {
     unsigned n = GPOINTER_TO_UINT(g_hash_table_lookup(registry->holds, id));
-    struct flock range = byte_of(id, F_RDLCK);
+    struct flock range = cob_snapshot_byte_of(id, F_RDLCK);
 
     if (n == 0 && TEMP_FAILURE_RETRY(fcntl(registry->holds_fd, F_OFD_SETLKW, &range)) < 0)
         return cob_fail_errno(errno, "hold snapshot %s", id);
@@ -95,7 +94,7 @@ struct cob_error *cob_snapshot_hold(struct cob_snapshot_registry *registry, cons
 static void let_go_locked(struct cob_snapshot_registry *registry, const char *id)
 {
     unsigned n = GPOINTER_TO_UINT(g_hash_table_lookup(registry->holds, id));
-    struct flock range = byte_of(id, F_UNLCK);
+    struct flock range = cob_snapshot_byte_of(id, F_UNLCK);
 
     g_assert(n > 0);
     if (n > 1) {
@@ -118,7 +117,7 @@ bool cob_snapshot_is_held(struct cob_snapshot_registry *registry, const char *id
 {
     cob_autoclose int fd =
         openat(cob_store_root_fd(registry->store), "holds", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    struct flock range = byte_of(id, F_WRLCK);
+    struct flock range = cob_snapshot_byte_of(id, F_WRLCK);
 
     return fd < 0 || fcntl(fd, F_OFD_GETLK, &range) < 0 || range.l_type != F_UNLCK;
 }

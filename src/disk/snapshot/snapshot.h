@@ -56,6 +56,9 @@ struct cob_snapshot_draft;
 COB_RESULT struct cob_error *cob_snapshot_draft_new(
     struct cob_store *store, struct cob_snapshot *parent, struct cob_snapshot_draft **ret_draft);
 
+/* Did this process begin any? */
+bool cob_snapshot_has_drafted(struct cob_store *store);
+
 /* The draft's own files, O_RDONLY|O_DIRECTORY on fs/; borrowed. May be written while no mount of
  * the draft exists. */
 int cob_snapshot_draft_fd(const struct cob_snapshot_draft *draft);
@@ -118,8 +121,20 @@ struct cob_snapshot_usage {
     int64_t n_uses;
     bool is_in_use; /* an image or a living process holds it: not reclaimable */
     bool is_shared; /* more than one other snapshot or image stands on it */
+    bool is_source; /* it was brought from a URL or a git repository */
+    char *origin;   /* those with the same one share files by hard links, linked_bytes of them; the
+                       id of the one that had them first, which may be gone. NULL: none */
+    uint64_t linked_bytes; /* 0 also in the origin itself */
+    uint64_t extra_bytes;  /* on disk beside size_bytes: its folder and its record */
 };
 void cob_snapshot_usage_free(struct cob_snapshot_usage *usage);
 
 /* ret_rows: GPtrArray of struct cob_snapshot_usage, owned, newest first. */
 COB_RESULT struct cob_error *cob_snapshot_list(struct cob_store *store, GPtrArray **ret_rows);
+
+/* Remove a snapshot, the keys that led to it, and images without a name that are it. One that
+ * another snapshot, a name or a process needs stays. Its keys are noted in the table of evictions.
+ * rule:            why: "max-used-space 10GB of layers".
+ * ret_is_removed:  false: it is needed, or was not there. */
+COB_RESULT struct cob_error *cob_snapshot_remove(
+    struct cob_store *store, const char *id, const char *rule, bool *ret_is_removed);

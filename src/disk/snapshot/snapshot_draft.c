@@ -70,6 +70,14 @@ struct cob_error *cob_snapshot_draft_new(
     return NULL;
 }
 
+bool cob_snapshot_has_drafted(struct cob_store *store)
+{
+    struct cob_snapshot_registry *registry = NULL;
+    g_autoptr(cob_error) err = cob_snapshot_registry_get(store, &registry);
+
+    return !err && g_atomic_int_get(&registry->n_drafts) > 0;
+}
+
 int cob_snapshot_draft_fd(const struct cob_snapshot_draft *draft)
 {
     return draft->fs_fd;
@@ -81,11 +89,27 @@ void cob_snapshot_draft_set_parent(struct cob_snapshot_draft *draft, struct cob_
     draft->parent = parent ? cob_snapshot_ref(parent) : NULL;
 }
 
+static struct cob_error *read_origin(void *arg, const struct cob_db_row *row)
+{
+    *(char **)arg = g_strdup(cob_db_row_text(row, 0));
+    return NULL;
+}
+
+/* All that share files with each other name the same one, also when it is gone. */
+static struct cob_error *find_origin(struct cob_snapshot_draft *draft, const char *id)
+{
+    g_free(g_steal_pointer(&draft->origin));
+    COB_TRY(cob_db_run(cob_store_db(draft->registry->store), read_origin, &draft->origin,
+        "SELECT coalesce(origin, id) FROM snapshots WHERE id = ?1", COB_DB_T(id)));
+    return NULL;
+}
+
 struct cob_error *cob_snapshot_draft_graft(
     struct cob_snapshot_draft *draft, const struct cob_snapshot *snapshot)
 {
     COB_TRY(cob_wrap(cob_tree_clone(snapshot->layer_fd, draft->fs_fd, COB_TREE_SHARE),
         "share the files of snapshot %s", snapshot->id));
+    COB_TRY(find_origin(draft, snapshot->id));
     return draft->parent ? copy_root(draft->parent->layer_fd, draft->fs_fd) : NULL;
 }
 
@@ -113,6 +137,7 @@ void cob_snapshot_draft_free(struct cob_snapshot_draft *draft)
     if (draft->fs_fd >= 0)
         close(draft->fs_fd);
     cob_snapshot_unref(draft->parent);
+    g_free(draft->origin);
     g_free(draft->name);
     g_free(draft);
 }
@@ -216,6 +241,8 @@ static struct cob_error *record_and_publish(
         .size_bytes = draft->usage.size_bytes,
         .n_entries = draft->usage.n_entries,
         .fingerprint = draft->usage.fingerprint,
+        .origin = draft->origin,
+        .linked_bytes = draft->origin ? draft->usage.linked_bytes : 0,
         .created_us = g_get_real_time(),
     };
 

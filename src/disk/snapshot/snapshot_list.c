@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
 #include "disk/snapshot/snapshot.h"
 #include "disk/snapshot/snapshot_parts.h"
 
@@ -48,6 +50,7 @@ void cob_snapshot_usage_free(struct cob_snapshot_usage *usage)
     g_free(usage->id);
     g_free(usage->parent);
     g_free(usage->description);
+    g_free(usage->origin);
     g_free(usage);
 }
 
@@ -65,6 +68,9 @@ static struct cob_error *add_usage(void *arg, const struct cob_db_row *row)
         .n_uses = cob_db_row_int(row, 6),
         .is_in_use = cob_db_row_int(row, 7) > 0,
         .is_shared = cob_db_row_int(row, 7) + cob_db_row_int(row, 8) > 1,
+        .is_source = cob_db_row_int(row, 9) > 0,
+        .origin = g_strdup(cob_db_row_text(row, 10)),
+        .linked_bytes = (uint64_t)cob_db_row_int(row, 11),
     };
     g_ptr_array_add(arg, usage);
     return NULL;
@@ -93,6 +99,24 @@ static void mark_in_use(struct cob_snapshot_registry *registry, GPtrArray *rows)
     }
 }
 
+static uint64_t bytes_of(int dir_fd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+}
+
+static void measure_extra(struct cob_snapshot_registry *registry, GPtrArray *rows)
+{
+    for (guint i = 0; i < rows->len; i++) {
+        struct cob_snapshot_usage *row = g_ptr_array_index(rows, i);
+        g_autofree char *record = g_strconcat(row->id, "/record", NULL);
+
+        row->extra_bytes =
+            bytes_of(registry->snapshots_fd, row->id) + bytes_of(registry->snapshots_fd, record);
+    }
+}
+
 /* Uses are counted by the cache records that gave a snapshot out. */
 struct cob_error *cob_snapshot_list(struct cob_store *store, GPtrArray **ret_rows)
 {
@@ -107,9 +131,11 @@ struct cob_error *cob_snapshot_list(struct cob_store *store, GPtrArray **ret_row
         "    coalesce((SELECT max(last_used_us) FROM cache c WHERE c.snapshot = s.id), 0)),"
         "  n_uses + coalesce((SELECT sum(n_uses) FROM cache c WHERE c.snapshot = s.id), 0),"
         "  (SELECT count(*) FROM images i WHERE i.snapshot = s.id AND i.name IS NOT NULL),"
-        "  (SELECT count(*) FROM snapshots k WHERE k.parent = s.id)"
+        "  (SELECT count(*) FROM snapshots k WHERE k.parent = s.id),"
+        "  EXISTS (SELECT 1 FROM remotes r WHERE r.snapshot = s.id), origin, linked_bytes"
         "  FROM snapshots s ORDER BY seq DESC"));
     mark_in_use(registry, rows);
+    measure_extra(registry, rows);
     *ret_rows = g_steal_pointer(&rows);
     return NULL;
 }

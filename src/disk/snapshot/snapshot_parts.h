@@ -2,6 +2,8 @@
 /* What the files of disk/snapshot share. */
 #pragma once
 
+#include <fcntl.h>
+
 #include "disk/snapshot/snapshot.h"
 #include "util/tree.h"
 
@@ -34,6 +36,7 @@ struct cob_snapshot_draft {
     int fs_fd;
     int n_mounts; /* each has a workdir of its own: "volatile" forbids to use one twice */
     struct cob_tree_usage usage; /* of fs/, measured when it is committed */
+    char *origin;                /* whose files it was filled with; NULL: with none */
 };
 
 /* The one of a store, made on the first call; borrowed until the store is closed. */
@@ -45,6 +48,9 @@ COB_RESULT struct cob_error *cob_snapshot_registry_get(
 COB_RESULT struct cob_error *cob_snapshot_hold(
     struct cob_snapshot_registry *registry, const char *id);
 void cob_snapshot_let_go(struct cob_snapshot_registry *registry, const char *id);
+
+/* The byte of <root>/holds that stands for a snapshot: its number. */
+struct flock cob_snapshot_byte_of(const char *id, short type);
 
 /* Does any process hold it, this one included? */
 bool cob_snapshot_is_held(struct cob_snapshot_registry *registry, const char *id);

@@ -110,6 +110,8 @@ struct cob_store_layer {
     unsigned depth;                               /* layers, >= 1 */
     const char *description, *chain_id, *diff_id; /* NULL: none */
     uint64_t tar_bytes, size_bytes, n_entries, fingerprint;
+    const char *origin;    /* whose files its own are hard links to; NULL: nobody's */
+    uint64_t linked_bytes; /* of size_bytes: in files that are */
     int64_t created_us;
 };
 
@@ -165,6 +167,17 @@ void cob_store_blob_usage_free(struct cob_store_blob_usage *usage);
 
 /* ret_rows: GPtrArray of struct cob_store_blob_usage, owned, newest first. */
 COB_RESULT struct cob_error *cob_store_blob_list(struct cob_store *store, GPtrArray **ret_rows);
+
+/* Note that a blob is used now: who still wants to open it does this first, and it is not removed
+ * under his hands.  ret_is_there: whether the store knows it. */
+COB_RESULT struct cob_error *cob_store_blob_touch(
+    struct cob_store *store, const char *digest, bool *ret_is_there);
+
+/* Remove a blob, and images without a name that cannot be without it. One that an image with a name
+ * needs stays, and so does one that was put or touched while a process ran that still does.
+ * ret_is_removed: false: it stays, or was not there. */
+COB_RESULT struct cob_error *cob_store_blob_remove(
+    struct cob_store *store, const char *digest, bool *ret_is_removed);
 
 /* --- images --- */
 

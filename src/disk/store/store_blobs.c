@@ -102,7 +102,9 @@ static struct cob_error *publish(struct cob_store_blob *blob, const char *digest
 
     COB_TRY(find_row(store, digest, &known));
     if (known.size >= 0 && !known.is_suspect && is_in_place(store, digest, blob->size))
-        return NULL;
+        return cob_db_run(store->db, NULL, NULL,
+            "UPDATE blobs SET last_used_us = ?2 WHERE digest = ?1", COB_DB_T(digest),
+            COB_DB_I(g_get_real_time()));
     COB_TRY(cob_db_run(store->db, NULL, NULL,
         "INSERT OR REPLACE INTO blobs (digest, size_bytes, created_us, last_used_us, boot)"
         "  VALUES (?1, ?2, ?3, ?3, ?4)",
@@ -116,7 +118,7 @@ static struct cob_error *publish(struct cob_store_blob *blob, const char *digest
 
 /* The file is in place, but its row could not be committed: on a full disk it would only be in the
  * way. Another process may have recorded it meanwhile; then it stays. */
-static void withdraw(struct cob_store *store, const char *digest)
+void cob_store_blob_withdraw(struct cob_store *store, const char *digest)
 {
     struct known known;
     struct cob_error *err = cob_store_begin(store);
@@ -145,7 +147,7 @@ static struct cob_error *publish_whole(struct cob_store_blob *blob, const char *
     }
     err = cob_store_commit(store);
     if (err && !blob->draft)
-        withdraw(store, digest);
+        cob_store_blob_withdraw(store, digest);
     return err;
 }
 

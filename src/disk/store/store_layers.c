@@ -34,12 +34,14 @@ struct cob_error *cob_store_layer_insert(
 {
     return cob_db_run(store->db, NULL, NULL,
         "INSERT INTO snapshots (id, parent, depth, description, chain_id, diff_id, tar_bytes,"
-        "  size_bytes, n_entries, fingerprint, created_us, last_used_us, boot)"
-        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12)",
+        "  size_bytes, n_entries, fingerprint, created_us, last_used_us, boot, origin, "
+        "linked_bytes)"
+        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
         COB_DB_T(layer->id), COB_DB_T(layer->parent), COB_DB_I(layer->depth),
         COB_DB_T(layer->description), COB_DB_T(layer->chain_id), COB_DB_T(layer->diff_id),
         COB_DB_I(layer->tar_bytes), COB_DB_I(layer->size_bytes), COB_DB_I(layer->n_entries),
-        COB_DB_I(layer->fingerprint), COB_DB_I(layer->created_us), COB_DB_T(store->boot));
+        COB_DB_I(layer->fingerprint), COB_DB_I(layer->created_us), COB_DB_T(store->boot),
+        COB_DB_T(layer->origin), COB_DB_I(layer->linked_bytes));
 }
 
 static const char *kind_of(const struct cob_store *store)
@@ -65,6 +67,8 @@ static json_t *record_of(const struct cob_store *store, const struct cob_store_l
         {"size_bytes", json_integer((json_int_t)layer->size_bytes)},
         {"n_entries", json_integer((json_int_t)layer->n_entries)},
         {"fingerprint", json_string(fingerprint)},
+        {"origin", json_string(layer->origin)},
+        {"linked_bytes", json_integer((json_int_t)layer->linked_bytes)},
         {"created_us", json_integer(layer->created_us)},
         {"overlay", json_string(kind_of(store))},
     };
@@ -159,6 +163,8 @@ static struct cob_error *insert(struct cob_store *store, const struct cob_store_
         .size_bytes = (uint64_t)number_in(record, "size_bytes"),
         .n_entries = look->n_entries,
         .fingerprint = look->fingerprint,
+        .origin = text_in(record, "origin"),
+        .linked_bytes = (uint64_t)number_in(record, "linked_bytes"),
         .created_us = number_in(record, "created_us"),
     };
 

@@ -60,6 +60,13 @@ COB_RESULT struct cob_error *cob_store_verify(struct cob_store *store, GPtrArray
 /* Digest an open file from where it stands.  ret_digest: the caller's. */
 COB_RESULT struct cob_error *cob_store_digest_fd(int fd, char **ret_digest, uint64_t *ret_size);
 
+/* When the oldest of the other processes that have the store open began; later than now when there
+ * is none. Microseconds of the wall clock. */
+COB_RESULT struct cob_error *cob_store_others_since(struct cob_store *store, int64_t *ret_us);
+
+/* Remove the file of a blob that has no row, unless another process records it meanwhile. */
+void cob_store_blob_withdraw(struct cob_store *store, const char *digest);
+
 /* Remove what the dead left, but for their folders and locks, which are for a recovery: on a disk
  * that they filled no lease can be made.  ret: whether there was anything. */
 bool cob_store_clear_dead(struct cob_store *store);

@@ -78,6 +78,30 @@ static int try_lease(struct cob_store *store, const char *name)
     return g_steal_fd(&fd);
 }
 
+/* A lock file is never written to: its time is that of its making. The file system's clock may be a
+ * little behind. */
+struct cob_error *cob_store_others_since(struct cob_store *store, int64_t *ret_us)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    int64_t since_us = G_MAXINT64;
+
+    COB_TRY(cob_store_list_names(store->root_fd, "tmp", &names));
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *path = g_strdup_printf("%s/lock", name);
+        struct stat st;
+
+        if (strcmp(name, store->lease) == 0 ||
+            fstatat(store->leases_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        cob_autoclose int fd = try_lease(store, name);
+        if (fd < 0)
+            since_us = MIN(since_us, ((int64_t)st.st_mtim.tv_sec - 1) * G_USEC_PER_SEC);
+    }
+    *ret_us = since_us;
+    return NULL;
+}
+
 static bool has_lock_file(const struct cob_store *store, const char *name)
 {
     g_autofree char *path = g_strdup_printf("%s/lock", name);

@@ -16,6 +16,7 @@
 
 #include "util/cancel.h"
 #include "util/cleanup.h"
+#include "util/digest.h"
 #include "util/error.h"
 
 /* How long to wait for what. Zero means: default. */
@@ -135,6 +136,7 @@ struct cob_http_request {
     const char *const *headers; /* others, NULL-terminated: "Name: value" */
     const char *form;           /* POST this */
     uint64_t range_start;       /* 0: all of it */
+    bool is_direct;             /* past every proxy */
     int64_t deadline_us;        /* of g_get_monotonic_time(); COB_TIMEOUT past it. 0: none */
     size_t max_body; /* more is COB_EXHAUSTED, or is cut off when the status is an error */
     /* Takes the body of a 200 or 206. An error ends the request and is its error. */
@@ -212,3 +214,38 @@ COB_RESULT struct cob_error *cob_http_retry_wait(struct cob_http *http,
 
 /* A date as HTTP writes it, in seconds since 1970; -1 when it cannot be read. */
 int64_t cob_http_date(const struct cob_http *http, const char *text);
+
+/*
+ * What is received in pieces, over as many answers as it takes, and is known by digest and size.
+ * The maker sets what stands first.
+ */
+struct cob_http_receiver {
+    const char *who;    /* the sender, for errors: "registry" */
+    const char *digest; /* "sha256:<hex>" */
+    uint64_t size;
+    /* Take the next bytes. An error ends the request and is its error. */
+    struct cob_error *(*write)(void *arg, const void *data, size_t len);
+    void (*progress)(void *arg, uint64_t n_done); /* NULL: nobody asks */
+    void *arg;
+
+    struct cob_hasher *hasher; /* of the first n_done bytes */
+    uint64_t n_done;           /* what was written */
+    uint64_t n_skip;           /* bytes of this answer that were written before */
+    bool is_sink_broken;       /* what went wrong went wrong in write() */
+};
+void cob_http_receiver_init(struct cob_http_receiver *receiver);
+void cob_http_receiver_done(struct cob_http_receiver *receiver);
+
+/* Begin anew; the sink did, too. */
+void cob_http_receiver_restart(struct cob_http_receiver *receiver);
+
+/* The on_body of a request whose range_start is n_done; arg: a receiver.
+ * errors: COB_DATA_LOSS: another piece or size than asked for; write()'s own. */
+COB_RESULT struct cob_error *cob_http_receive(
+    void *arg, const struct cob_http_response *response, const void *data, size_t len);
+
+/* Did all bytes come? */
+bool cob_http_receiver_is_complete(const struct cob_http_receiver *receiver);
+
+/* Once all came: are they the right ones?  errors: COB_DATA_LOSS. */
+COB_RESULT struct cob_error *cob_http_receiver_check(struct cob_http_receiver *receiver);

@@ -206,12 +206,14 @@ static void set_callbacks(struct transfer *transfer)
 
 /* libcurl finds proxies in the environment, but HTTP_PROXY, which docker's users set: a web server
  * that calls a program sets it, too, from a header. */
-static void set_proxy(const struct curl_api *api, CURL *easy, const struct cob_url *url)
+static void set_proxy(
+    const struct curl_api *api, CURL *easy, const struct cob_http_request *request)
 {
+    const struct cob_url *url = request->url;
     const char *proxy = g_getenv("HTTP_PROXY");
     bool is_wish = !url->is_https && !g_getenv("http_proxy") && !g_getenv("REQUEST_METHOD");
 
-    if (cob_url_host_is_loopback(url->host))
+    if (request->is_direct || cob_url_host_is_loopback(url->host))
         api->easy_setopt(easy, CURLOPT_PROXY, "");
     else if (proxy && proxy[0] && is_wish)
         api->easy_setopt(easy, CURLOPT_PROXY, proxy);
@@ -259,7 +261,7 @@ static void set_up(struct transfer *transfer, unsigned connect_ms)
     api->easy_setopt(easy, CURLOPT_BUFFERSIZE, 128 * 1024L);
     api->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
     api->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    set_proxy(api, easy, request->url);
+    set_proxy(api, easy, request);
     add_header(transfer, "Accept", request->accept);
     add_header(transfer, "Authorization", request->authorization);
     for (const char *const *line = request->headers; line && *line; line++)

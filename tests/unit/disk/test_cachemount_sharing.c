@@ -112,8 +112,7 @@ static void expect_end(pid_t pid)
 
 static enum cob_cachemount_sharing pair[2];
 
-static void check_inside(const struct board *board, enum cob_cachemount_sharing sharing,
-    bool is_primary, struct board *wrong)
+static void check_inside(struct board *board, enum cob_cachemount_sharing sharing, bool is_primary)
 {
     const int n_shared = g_atomic_int_get(&board->n_shared);
     const int n_locked = g_atomic_int_get(&board->n_locked);
@@ -127,7 +126,7 @@ static void check_inside(const struct board *board, enum cob_cachemount_sharing 
     else if (is_primary)
         is_right = n_private == 1 && n_shared == 0 && n_locked == 0;
     if (!is_right)
-        g_atomic_int_inc(&wrong->n_wrong);
+        g_atomic_int_inc(&board->n_wrong);
 }
 
 static int *count_of(struct board *board, enum cob_cachemount_sharing sharing)
@@ -148,10 +147,10 @@ static void take_turns(struct fixture *f, struct cob_cachemount_pool *pool, int 
 
         if (is_primary || sharing != PRIVATE)
             g_atomic_int_inc(count_of(f->board, sharing));
-        check_inside(f->board, sharing, is_primary, f->board);
+        check_inside(f->board, sharing, is_primary);
         put_file(lease, name);
         g_usleep(500);
-        check_inside(f->board, sharing, is_primary, f->board);
+        check_inside(f->board, sharing, is_primary);
         if (is_primary || sharing != PRIVATE)
             g_atomic_int_add(count_of(f->board, sharing), -1);
         cob_cachemount_release(lease);
@@ -230,7 +229,6 @@ static void come_in(struct fixture *f, struct cob_cachemount_pool *pool, int num
 static unsigned n_waiting(const struct fixture *f)
 {
     g_autofree char *locks = NULL;
-    g_autofree char *pattern = g_strdup_printf("%s/", f->path);
     g_autoptr(GDir) dir = g_dir_open(f->path, 0, NULL);
     const char *name = g_dir_read_name(dir);
     g_autofree char *queue = g_build_filename(f->path, name, "queue", NULL);
@@ -355,7 +353,7 @@ static void note_time(struct fixture *f, struct cob_cachemount_pool *pool, int n
     cob_cachemount_release(lease);
 }
 
-static void wait_for_count(const int *count, int want)
+static void wait_for_count(int *count, int want)
 {
     const gint64 end = g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
 

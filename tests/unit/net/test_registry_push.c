@@ -174,6 +174,15 @@ static void test_small_table(void)
             {{HEAD, 0, 0, MISSING, 0}, {POST, 0, 0, BEGUN, 0}, {PUT, BODY, 0, "", SCRIPT_HANG},
                 {HEAD, 0, 0, "HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n", 0}},
             0, 0},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        play(&rows[i], i);
+}
+
+static void test_mount_table(void)
+{
+    static const struct scenario rows[] = {
         {"mounted", MOUNTED,
             {{HEAD, 0, 0, MISSING, 0},
                 {"POST /v2/app/blobs/uploads/?mount={digest}&from=other/app ", 0, 0,
@@ -400,6 +409,7 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/registry/push/small", test_small_table);
+    g_test_add_func("/registry/push/mount", test_mount_table);
     g_test_add_func("/registry/push/redirects", test_redirect_table);
     g_test_add_func("/registry/push/large", test_large_table);
     g_test_add_func("/registry/push/manifest", test_manifest_table);
