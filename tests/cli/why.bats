@@ -188,6 +188,11 @@ END
     explain
     expect_reasons 'its result is no longer in the store'
 
+    run "$COB" prune --all --force
+    expect_status 0
+    explain
+    expect_output 'why: evicted ' 'ago by the rule prune'
+
     sed -i 's/echo last/test -e here/' Dockerfile
     build_fails --explain .
     build_fails --explain .

@@ -13,16 +13,16 @@ struct listing {
 };
 
 /* What stands for the content of an entry: of its bytes or its target the beginning of a digest. */
-static uint64_t mark_of(struct cob_context *context, size_t index)
+static uint32_t mark_of(struct cob_context *context, size_t index)
 {
     const struct cob_context_entry entry = cob_context_get(context, index);
     struct cob_sha256 sha = {0};
-    uint64_t mark = 0;
+    uint32_t mark = 0;
 
     if (entry.target)
         sha = cob_sha256_of(entry.target, strlen(entry.target));
     else if (S_ISCHR(entry.mode) || S_ISBLK(entry.mode))
-        return entry.rdev;
+        return (uint32_t)entry.rdev;
     else if (!S_ISREG(entry.mode) || !cob_context_known_digest(context, index, &sha))
         return 0;
     memcpy(&mark, sha.bytes, sizeof(mark));

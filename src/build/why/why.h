@@ -53,10 +53,10 @@ json_t *cob_why_facts(const struct cob_solver_miss *miss, GHashTable *args);
  * What a content digest was made of: for each file its path, type, mode, owner and a mark of what
  * it holds. Paths in the order of the walk share their beginnings with the one before:
  *
- *     "cobw" 1  { shared suffix-length suffix mode uid gid mark }...     numbers as LEB128;
- *                                                                       mark: 8 bytes
+ *     "cobw" 1  { shared, length, suffix, change of mode, [uid, gid,] mark }...
  *
- * mode has bit 24 set where uid and gid are those of the entry before and not written.
+ * Numbers are LEB128, but for the mark, which has four bytes, little endian. The change of mode is
+ * (mode ^ that of the entry before) << 1, plus 1 where the owner is another one and follows.
  */
 struct cob_why_list;
 struct cob_why_list *cob_why_list_new(void);
@@ -66,7 +66,7 @@ COB_AUTOPTR(cob_why_list, cob_why_list_free)
 struct cob_why_file {
     const char *path; /* from the root of the tree, without a slash before it */
     uint32_t mode, uid, gid;
-    uint64_t mark; /* of its content; 0 for a directory */
+    uint32_t mark; /* of its content: of a change it tells all but one in 2^32; 0 for a directory */
 };
 void cob_why_list_add(struct cob_why_list *list, const struct cob_why_file *file);
 

@@ -6,8 +6,7 @@
 
 #define MAGIC "cobw\1"
 #define MAGIC_BYTES 5
-#define SAME_OWNER (UINT32_C(1) << 24)
-#define MARK_BYTES 8
+#define MARK_BYTES 4
 #define MAX_NAMES 5 /* in one line */
 #define TYPE_MASK 0170000
 #define TYPE_DIR 0040000
@@ -16,8 +15,8 @@
 
 struct cob_why_list {
     GByteArray *bytes;
-    GString *last; /* path */
-    uint32_t uid, gid;
+    GString *last;           /* path */
+    uint32_t mode, uid, gid; /* of the last one */
     size_t n_files;
     bool is_too_large;
 };
@@ -66,7 +65,7 @@ void cob_why_list_add(struct cob_why_list *list, const struct cob_why_file *file
     const size_t shared = shared_len(list->last->str, file->path);
     const size_t rest = strlen(file->path + shared);
     const bool is_same_owner = list->uid == file->uid && list->gid == file->gid;
-    const uint64_t mark = GUINT64_TO_LE(file->mark);
+    const uint32_t mark = GUINT32_TO_LE(file->mark);
 
     if (++list->n_files > COB_LIMIT_WHY_FILES || list->bytes->len > COB_LIMIT_WHY_LIST_BYTES)
         list->is_too_large = true;
@@ -75,7 +74,7 @@ void cob_why_list_add(struct cob_why_list *list, const struct cob_why_file *file
     put_number(list->bytes, shared);
     put_number(list->bytes, rest);
     g_byte_array_append(list->bytes, (const guint8 *)file->path + shared, (guint)rest);
-    put_number(list->bytes, file->mode | (is_same_owner ? SAME_OWNER : 0));
+    put_number(list->bytes, (uint64_t)(list->mode ^ file->mode) << 1 | !is_same_owner);
     if (!is_same_owner) {
         put_number(list->bytes, file->uid);
         put_number(list->bytes, file->gid);
@@ -83,6 +82,7 @@ void cob_why_list_add(struct cob_why_list *list, const struct cob_why_file *file
     g_byte_array_append(list->bytes, (const guint8 *)&mark, MARK_BYTES);
     g_string_truncate(list->last, shared);
     g_string_append(list->last, file->path + shared);
+    list->mode = file->mode;
     list->uid = file->uid;
     list->gid = file->gid;
 }
@@ -137,21 +137,22 @@ static bool get_path(struct reader *reader, GString *path)
     return path->len <= COB_LIMIT_PATH_BYTES;
 }
 
-/* An entry; its path goes into `path`, its owner stays for the next one. */
+/* An entry; its path goes into `path`, its mode and owner stay for the next one. */
 static bool get_file(struct reader *reader, GString *path, struct cob_why_file *file)
 {
-    uint64_t mark = 0;
+    uint64_t change = 0;
+    uint32_t mark = 0;
 
-    if (!get_path(reader, path) || !get_id(reader, &file->mode))
+    if (!get_path(reader, path) || !get_number(reader, &change) || change >> 1 > UINT32_MAX)
         return false;
-    if (!(file->mode & SAME_OWNER) && (!get_id(reader, &file->uid) || !get_id(reader, &file->gid)))
+    if ((change & 1) && (!get_id(reader, &file->uid) || !get_id(reader, &file->gid)))
         return false;
     if (reader->end - reader->at < MARK_BYTES)
         return false;
     memcpy(&mark, reader->at, MARK_BYTES);
     reader->at += MARK_BYTES;
-    file->mode &= ~SAME_OWNER;
-    file->mark = GUINT64_FROM_LE(mark);
+    file->mode ^= (uint32_t)(change >> 1);
+    file->mark = GUINT32_FROM_LE(mark);
     return true;
 }
 

@@ -77,7 +77,7 @@ static GBytes *list_of(const char *text)
                                    .mode = (guint)g_ascii_strtoull(words[1], NULL, 8),
                                    .uid = owner,
                                    .gid = owner,
-                                   .mark = g_ascii_strtoull(words[3], NULL, 10)});
+                                   .mark = (guint)g_ascii_strtoull(words[3], NULL, 10)});
     }
     return cob_why_list_finish(list);
 }
@@ -170,7 +170,7 @@ static void test_large_list(void)
         g_autofree char *path = g_strdup_printf("packages/dir%03u/file%05u.txt", i / 100, i);
 
         cob_why_list_add(
-            list, &(struct cob_why_file){.path = path, .mode = 0100644, .mark = i * G_MAXUINT32});
+            list, &(struct cob_why_file){.path = path, .mode = 0100644, .mark = i * 7919});
     }
     bytes = cob_why_list_finish(list);
     g_assert_nonnull(bytes);
