@@ -102,7 +102,7 @@ struct cob_gc_policy {
     bool is_enabled;     /* after builds */
     int64_t interval_us; /* between two looks, as long as builds change nothing */
     struct cob_gc_budget budgets[COB_GC_N_BUDGETS];
-    struct cob_history_limits history; /* of builds' records; carried out with each build's end */
+    struct cob_history_limits history; /* of builds' records */
 };
 
 /* What holds without a cob.toml. */

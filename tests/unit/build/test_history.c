@@ -250,6 +250,7 @@ static void test_names(void)
         g_autoptr(cob_history_build) build = NULL;
         g_autoptr(cob_error) err = cob_history_find(fixture.store, rows[i].name, &build);
 
+        g_assert_true((err == NULL) == (build != NULL));
         g_assert_cmpstr(build ? build->id : NULL, ==, rows[i].want);
         check_row((build != NULL) == (rows[i].want != NULL), i, rows[i].name);
     }
