@@ -29,6 +29,9 @@
 #define COB_LIMIT_DESCRIPTORS 10000
 #define COB_LIMIT_LAYERS 1024
 #define COB_LIMIT_JSON_DEPTH 128
+#define COB_LIMIT_CACHECONFIG_BYTES (8 * COB_MIB)
+#define COB_LIMIT_CACHECONFIG_PARTS 1000000 /* layers, records, results and links together */
+#define COB_LIMIT_CACHE_IMAGES 64           /* of an index, whose inline caches are read */
 
 /* disk/: layers and archives */
 #define COB_LIMIT_LAYER_BYTES (32 * COB_GIB)        /* uncompressed */

@@ -350,6 +350,13 @@ let_go() {
     [ -z "$("$COB" cache ls -q)" ]
 }
 
+@test "cache: an empty id is the target's" {
+    printf 'FROM busybox\nRUN --mount=type=cache,id=,target=/c/../d/ echo x >/d/f\n' >Dockerfile
+    build_ok .
+    run "$COB" cache ls -q
+    expect_exact /d
+}
+
 @test "cache: all of it works when the database is lost" {
     fill /go/pkg 'echo kept >/c/f'
     as_store_owner rm "$COB_ROOT"/cob.db*

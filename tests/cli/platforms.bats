@@ -176,3 +176,18 @@ END
     build_fails --build-arg BUILDKIT_DISABLE_FILEOP=1 .
     expect_output 'support for "BUILDKIT_DISABLE_FILEOP" build-arg was removed in BuildKit 0.11'
 }
+
+@test "platforms: the version of an OS is part of one" {
+    dockerfile <<'END'
+FROM scratch
+ARG TARGETOSVERSION TARGETPLATFORM
+COPY <<EOF /os
+$TARGETOSVERSION $TARGETPLATFORM
+EOF
+END
+    build_ok --platform 'windows(1.2.3)/bar,windows(1.1.0)/bar' -o "type=local,dest=$T/l" .
+    expect_file "$T/l/windows(1.2.3)_bar/os" '1.2.3 windows(1.2.3)/bar'
+    expect_file "$T/l/windows(1.1.0)_bar/os" '1.1.0 windows(1.1.0)/bar'
+    build_fails --platform 'windows(1.2/bar' .
+    expect_output '"windows(1.2" is an invalid OS component of "windows(1.2/bar"'
+}

@@ -141,3 +141,20 @@ END
     run "$COB" run --rm tool
     expect_exact 'compiled for amd64'
 }
+
+@test "foreign platform: --security=insecure, as far as the emulator's namespace goes" {
+    arm64_image
+    dockerfile <<'END'
+FROM arm
+RUN --security=insecure uname -m | grep aarch64 && grep CapEff /proc/self/status && \
+    mkdir -p /m && mount -t tmpfs none /m && touch /m/x && umount /m && echo was mounted
+RUN uname -m >/after && ls -d /m && ! mount -t tmpfs none /m
+END
+    build_fails --platform linux/arm64 .
+    expect_output 'security.insecure is not allowed: add --allow security.insecure'
+    build_ok --platform linux/arm64 --allow security.insecure -t got .
+    expect_output aarch64 'was mounted'
+    refuse_output 'CapEff:	0000000000000000'
+    run "$COB" run --rm --platform arm64 got cat /after
+    expect_exact aarch64
+}

@@ -129,9 +129,11 @@ static bool is_clean(const struct cob_engine_answer *answer)
 static struct cob_error *write_metadata(const struct cli_call *call,
     const struct cli_build_call *asked, const struct cob_engine_answer *answer)
 {
-    json_auto_t *object = json_object();
     g_autofree char *text = NULL;
 
+    if (!cli_call_text(call, "metadata-file"))
+        return NULL;
+    json_auto_t *object = json_object();
     json_object_set_new(object, "result.json", json_loads(answer->json, 0, NULL));
     if (answer->text)
         json_object_set_new(object, "result.txt", json_string(answer->text));

@@ -304,6 +304,8 @@ struct cob_error *cli_build_request_init(
                 .network = cli_call_text(call, "network"),
                 .allow = cli_call_list(call, "allow"),
                 .ssh = cli_call_list(call, "ssh"),
+                .cache_from = cli_call_list(call, "cache-from"),
+                .cache_to = cli_call_list(call, "cache-to"),
             },
         .secrets = g_array_new(FALSE, FALSE, sizeof(struct cob_engine_secret)),
         .ulimits = g_array_new(FALSE, FALSE, sizeof(struct cob_llb_ulimit)),

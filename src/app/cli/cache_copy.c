@@ -157,18 +157,20 @@ static struct cob_error *write_link(const struct source *source, int dir_fd, con
     return NULL;
 }
 
-/* Whole under its name, or not at all. */
-static struct cob_error *copy_file(
-    const struct source *source, const struct owner *owner, int dir_fd, const char *name)
+/* Whole under its name, or not at all.
+ * draft_fd: where it is made, on the same file system. */
+static struct cob_error *copy_file(const struct source *source, const struct owner *owner,
+    int draft_fd, int dir_fd, const char *name)
 {
     g_autofree char *draft = cob_fs_draft_name(".cob-");
-    struct cob_error *err = S_ISLNK(source->st.st_mode) ? write_link(source, dir_fd, draft)
-                                                        : write_copy(source, owner, dir_fd, draft);
+    struct cob_error *err = S_ISLNK(source->st.st_mode)
+                                ? write_link(source, draft_fd, draft)
+                                : write_copy(source, owner, draft_fd, draft);
 
-    if (!err && renameat(dir_fd, draft, dir_fd, name) < 0)
+    if (!err && renameat(draft_fd, draft, dir_fd, name) < 0)
         err = cob_fail_errno(errno, "rename to %s", name);
     if (err)
-        unlinkat(dir_fd, draft, 0);
+        unlinkat(draft_fd, draft, 0);
     return err;
 }
 
@@ -253,8 +255,8 @@ static struct cob_error *copy_source(const struct cache_copy *copy, const struct
         return cob_fail(COB_INVALID, "%s is no file, directory or symlink", source->name);
     if (!place->is_directory && ends_in_slash(path))
         return cob_fail(COB_NOT_FOUND, "%s: the directory must exist", path);
-    return copy_file(
-        source, owner, place->parent_fd, place->is_directory ? source->name : place->name);
+    return copy_file(source, owner, copy->draft_fd >= 0 ? copy->draft_fd : place->parent_fd,
+        place->parent_fd, place->is_directory ? source->name : place->name);
 }
 
 /* --- tar --- */
@@ -283,7 +285,7 @@ static struct cob_error *pack_file(const struct cache_copy *copy, const struct s
     struct cob_error *err = open_directory(copy->stage_fd, stage, &is_new, &fd);
 
     if (!err)
-        err = copy_file(source, &owner, fd, source->name);
+        err = copy_file(source, &owner, fd, fd, source->name);
     if (!err)
         err = pack_out(copy, fd, NULL);
     cob_error_free(cob_tree_remove(copy->stage_fd, stage));

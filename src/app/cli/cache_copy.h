@@ -27,6 +27,7 @@ struct cache_copy {
     bool is_archive;
     bool is_following; /* a symlink as the source */
     int stage_fd;      /* a folder for what is on its way */
+    int draft_fd;      /* where a file for the mount is made; -1: beside its place */
     struct cob_cancel *cancel;
 };
 

@@ -70,6 +70,8 @@ static struct cob_error *write_metadata(
             object, "buildx.build.ref", json_sprintf("default/default/%s", result->build_id));
     if (result->names)
         json_object_set_new(object, "image.name", json_string(result->names));
+    if (result->cache_manifest)
+        json_object_set_new(object, "cache.manifest", json_loads(result->cache_manifest, 0, NULL));
     text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
     return cli_build_write_file(call, "metadata-file", text, strlen(text));
 }

@@ -73,6 +73,7 @@ static struct cob_error *copy_with_lease(const struct cache_mounts *mounts, cons
     COB_TRY(cob_cachemount_acquire(mounts->pool, &request, &patience, &lease));
     copy->cache_fd = cob_cachemount_lease_fd(lease);
     copy->cache_path = cache->path;
+    copy->draft_fd = is_out ? -1 : copy->stage_fd;
     copy->host_path = is_out ? ends[1].path : ends[0].path;
     return cob_wrap(
         is_out ? cache_copy_out(copy) : cache_copy_in(copy), "cache mount %s", cache->mount->id);

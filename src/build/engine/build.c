@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "build/engine/engine_private.h"
+#include "build/engine/buildcache.h"
 #include "build/engine/explain.h"
 #include "build/engine/record.h"
 #include "build/exporters/exporters.h"
@@ -13,6 +13,7 @@ void cob_engine_result_done(struct cob_engine_result *result)
     g_strfreev(result->image_ids);
     g_free(result->names);
     g_free(result->build_id);
+    g_free(result->cache_manifest);
 }
 
 /* A build on its way: what its stations hand to each other. */
@@ -25,6 +26,7 @@ struct building {
     struct contexts contexts;
     struct frontend frontend;
     struct uses uses;
+    struct build_caches caches;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
     GHashTable *agents; /* of cob_engine_agents() */
     GPtrArray *outputs; /* struct cob_exporter_output, owned */
@@ -86,18 +88,26 @@ static struct cob_error *check_entitlements(const struct cob_engine_request *req
 
 /* --- solve and export --- */
 
+/* inline_cache: of a part; owned by it here. */
+static void part_done(void *part)
+{
+    g_free((char *)(uintptr_t)((struct cob_exporter_part *)part)->inline_cache);
+}
+
 /* What became of each target.  results: of the solver, in their order. */
 static GArray *parts_of(const struct building *building, const GPtrArray *results)
 {
     GArray *parts = g_array_new(FALSE, FALSE, sizeof(struct cob_exporter_part));
 
+    g_array_set_clear_func(parts, part_done);
     for (guint i = 0; i < results->len; i++) {
         const struct frontend_target *target =
             &g_array_index(building->frontend.targets, struct frontend_target, i);
         const struct cob_exporter_part part = {
             .snapshot = cob_ops_snapshot_of(g_ptr_array_index(results, i)),
             .config = target->result.config,
-            .platform = target->platform};
+            .platform = target->platform,
+            .inline_cache = cob_engine_caches_inline(&building->caches, i)};
 
         g_array_append_val(parts, part);
     }
@@ -126,6 +136,12 @@ static void note_images(
         result->platforms[i] = g_strdup(built->parts[i].platform);
 }
 
+static void start_caches(struct building *building)
+{
+    cob_engine_caches_start_exports(
+        &building->caches, building->engine, building->observer, building->cancel);
+}
+
 static struct cob_error *export_all(
     struct building *building, const GPtrArray *results, struct cob_engine_result *result)
 {
@@ -146,11 +162,32 @@ static struct cob_error *export_all(
     }
     if (building->names->len > 1)
         result->names = g_strjoinv(",", (char **)building->names->pdata);
+    start_caches(building);
     for (guint i = 0; i < building->outputs->len; i++)
         COB_TRY(cob_wrap(cob_exporter_output_write(
                              g_ptr_array_index(building->outputs, i), &built, building->cancel),
             "--output %s", building->request->outputs[i]));
     return NULL;
+}
+
+/* Outputs and caches are written side by side. Of a build that failed, what succeeded is kept for
+ * the next one, but for one that the user has stopped. */
+static struct cob_error *finish(struct building *building, struct cob_error *failure,
+    const GPtrArray *solved, struct cob_engine_result *result)
+{
+    struct cob_error *err = failure;
+
+    if (!failure)
+        err = export_all(building, solved, result);
+    else if (cob_error_code(failure) != COB_CANCELLED)
+        start_caches(building);
+    struct cob_error *late = cob_engine_caches_end_exports(
+        &building->caches, building->observer, &result->cache_manifest);
+    /* Caches of mounts are exported here: every step has given them back. */
+    if (!err)
+        return late;
+    cob_error_free(late);
+    return err;
 }
 
 /* What the history and the reasons need to know before a step runs. */
@@ -177,7 +214,7 @@ static struct cob_error *solve(struct building *building, const struct cob_llb_g
         .observer = building->observer};
     g_autoptr(explaining) explain = begin_steps(building, &reasons, graph);
     const struct cob_solver_index index = cob_engine_index(&building->uses);
-    const struct cob_solver_request request = {.graph = graph,
+    struct cob_solver_request request = {.graph = graph,
         .ops = cob_ops_table(ops),
         .index = &index,
         .observer = building->observer,
@@ -185,8 +222,9 @@ static struct cob_error *solve(struct building *building, const struct cob_llb_g
         .n_parallel = building->request->n_parallel};
     g_autoptr(GPtrArray) solved = NULL;
 
-    COB_TRY(cob_solver_solve(&request, building->cancel, &solved));
-    COB_TRY(export_all(building, solved, result));
+    cob_engine_caches_attach(&building->caches, building->engine->store, &request);
+    struct cob_error *err = cob_solver_solve(&request, building->cancel, &solved);
+    COB_TRY(finish(building, err, solved, result));
     return cob_engine_uses_save(&building->uses);
 }
 
@@ -197,7 +235,7 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
     struct cob_error *err = solve(building, graph, ops, result);
     struct cob_error *late = cob_ops_finish(ops);
 
-    if (!late)
+    if (!late && !cob_cancel_is_set(building->cancel))
         late = cob_engine_settle_cachemounts(config->cachemounts, building->observer);
     if (!err)
         return late;
@@ -294,9 +332,13 @@ static struct cob_error *build(
     COB_TRY(check_names(building));
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
+    COB_TRY(cob_engine_caches_open(building->request, &building->caches));
     COB_TRY(cob_engine_frontend(call, &building->frontend));
     COB_TRY(check_platforms(building));
     COB_TRY(join_graph(building, &graph));
+    COB_TRY(cob_engine_caches_import(
+        &building->caches, building->engine, building->observer, building->cancel));
+    /* Caches of mounts are imported here: no step runs yet. */
     return run_graph(building, graph, result);
 }
 
@@ -313,6 +355,8 @@ static struct cob_error *build_all(struct building *building, struct cob_engine_
         err = cob_engine_contexts_open(&call, &building->contexts);
     if (!err)
         err = cob_wrap(build(building, &call, result), "failed to solve");
+    if (building->caches.from)
+        cob_engine_caches_close(&building->caches);
     cob_engine_uses_done(&building->uses);
     cob_engine_frontend_done(&building->frontend);
     cob_engine_contexts_close(&building->contexts);

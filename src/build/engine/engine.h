@@ -60,9 +60,11 @@ struct cob_engine_request {
     size_t n_ulimits;
     const struct cob_engine_secret *secrets;
     size_t n_secrets;
-    const char *const *ssh;     /* "default", "ID=SOCKET", "ID=KEY,KEY" */
-    const char *const *attests; /* "type=sbom,disabled=true"; of a type the last one counts */
-    const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
+    const char *const *ssh;        /* "default", "ID=SOCKET", "ID=KEY,KEY" */
+    const char *const *attests;    /* "type=sbom,disabled=true"; of a type the last one counts */
+    const char *const *outputs;    /* "type=oci,dest=x.tar"; NULL: only the image store */
+    const char *const *cache_from; /* "type=local,src=x", or a reference to a registry */
+    const char *const *cache_to;   /* "type=local,dest=x,mode=max" */
     unsigned n_parallel;
     bool is_explaining; /* for each step that runs, tell why: cob_event_warning.is_reason */
 };
@@ -70,10 +72,11 @@ struct cob_engine_request {
 struct cob_engine_result {
     char *image_id; /* digest of the config; NULL when no image was asked for. Of several platforms
                       * it is this machine's, or else the first one's */
-    char **platforms; /* of an image for several of them; else NULL */
-    char **image_ids; /* likewise, the digest of each */
-    char *names;      /* the image's, in full, with a comma between them; NULL: it has none */
-    char *build_id;   /* in the history, see build/history */
+    char **platforms;     /* of an image for several of them; else NULL */
+    char **image_ids;     /* likewise, the digest of each */
+    char *names;          /* the image's, in full, with a comma between them; NULL: it has none */
+    char *cache_manifest; /* descriptor of the cache that was exported, as JSON; NULL: none was */
+    char *build_id;       /* in the history, see build/history */
 };
 void cob_engine_result_done(struct cob_engine_result *result);
 

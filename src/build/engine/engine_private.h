@@ -4,6 +4,7 @@
  *
  *     engine.c      the store opened, the parts made when they are needed
  *     build.c       a request through all its stations
+ *     buildcache.c  --cache-from and --cache-to
  *     frontend.c    Dockerfile, .dockerignore and base images: bytes in, LLB out
  *     cacheindex.c  the solver's index: cache records in the database, locks in the store
  *     cachemounts.c cache mounts before a build, emptied, and after it, held to their quotas

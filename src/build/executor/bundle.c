@@ -192,10 +192,10 @@ static bool is_wanted(const struct step *step, const struct own_mount *mount)
     return true;
 }
 
-/* Without privilege there are none to be had. */
+/* Without privilege outside of a user namespace there are none to be had. */
 static bool may_have_devices(const struct step *step)
 {
-    return step->request->is_insecure && !step->executor->is_rootless;
+    return step->request->is_insecure && !step_is_bare(step);
 }
 
 /* The root is mounted without devices already, but runtimes forget that: crun when it binds the

@@ -36,17 +36,17 @@ struct helper {
     const char *const *args;
 };
 
-/* @N: the namespace's descriptor, @R: where to say that it is ready. */
+/* Steps see "eth0", as in other people's containers. @N: the namespace's descriptor, @R: where to say that it is ready. */
 static const char *const slirp_sandboxed[] = {"slirp4netns", "--configure", "--mtu=65520",
     "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp", "--ready-fd=@R",
-    "--netns-type=path", "/proc/self/fd/@N", "tap0", NULL};
+    "--netns-type=path", "/proc/self/fd/@N", "eth0", NULL};
 static const char *const slirp_plain[] = {"slirp4netns", "--configure", "--mtu=65520",
-    "--disable-host-loopback", "--ready-fd=@R", "--netns-type=path", "/proc/self/fd/@N", "tap0",
+    "--disable-host-loopback", "--ready-fd=@R", "--netns-type=path", "/proc/self/fd/@N", "eth0",
     NULL};
 static const char *const pasta[] = {"pasta", "--runas=0:0", "--foreground", "--quiet",
-    "--config-net", "--mtu=65520", "--no-map-gw", "--dns-forward=" NAMESERVER, "--tcp-ports=none",
-    "--udp-ports=none", "--tcp-ns=none", "--udp-ns=none", "--pid=/proc/self/fd/@R",
-    "--netns=/proc/self/fd/@N", NULL};
+    "--config-net", "--ns-ifname=eth0", "--mtu=65520", "--no-map-gw", "--dns-forward=" NAMESERVER,
+    "--tcp-ports=none", "--udp-ports=none", "--tcp-ns=none", "--udp-ns=none",
+    "--pid=/proc/self/fd/@R", "--netns=/proc/self/fd/@N", NULL};
 
 /* Tried in this order: the first that is installed and starts. */
 static const struct helper helpers[] = {

@@ -108,7 +108,8 @@ struct cob_gc_policy {
 /* What holds without a cob.toml. */
 struct cob_gc_policy cob_gc_policy_default(void);
 
-/* Change a policy by the tables [gc] and [history] of a cob.toml.  errors: COB_INVALID, at the line. */
+/* Change a policy by the tables [gc] and [history] of a cob.toml.
+ * errors: COB_INVALID, at the line. */
 COB_RESULT struct cob_error *cob_gc_policy_parse(
     struct cob_srcfile *file, struct cob_gc_policy *policy);
 

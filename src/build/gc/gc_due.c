@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Is it worth a look? A build ends with this question, so it must cost next to nothing: one row
- * says when it was asked last, and sums of sizes that are recorded stand for what is on disk. Where they
- * are a little wrong, a collection starts and finds nothing to do, or starts a build later.
+ * says when it was asked last, and sums of recorded sizes stand for what is on disk. Where they are
+ * a little wrong, a collection starts and finds nothing to do, or starts a build later.
  */
 #include <stdio.h>
 

@@ -91,8 +91,10 @@ static void shrink_database(struct cob_db *db)
         "SELECT freelist_count, page_count, page_size"
         "  FROM pragma_freelist_count, pragma_page_count, pragma_page_size");
 
-    if (!err && pages.n_free * pages.size >= (int64_t)WASTE_BYTES &&
-        pages.n_free * 4 >= pages.n_all)
+    if (!err &&
+        (pages.n_free * pages.size < (int64_t)WASTE_BYTES || pages.n_free * 4 < pages.n_all))
+        return;
+    if (!err)
         err = cob_db_run(db, NULL, NULL, "VACUUM");
     if (!err)
         err = cob_db_run(db, NULL, NULL, "PRAGMA wal_checkpoint(TRUNCATE)");

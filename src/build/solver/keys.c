@@ -19,7 +19,7 @@ bool cob_solver_is_keyless(const struct step *input)
     return input && !input->key.digest;
 }
 
-static bool is_by_content(const struct step *step, size_t input)
+bool cob_solver_is_by_content(const struct step *step, size_t input)
 {
     return input < 64 && (step->key.by_content >> input & 1);
 }
@@ -34,7 +34,7 @@ struct cob_error *cob_solver_digest_contents(
 
         if (!input || step->contents[i] || cob_solver_is_keyless(input) != are_keyless)
             continue;
-        if (are_keyless || is_by_content(step, i))
+        if (are_keyless || cob_solver_is_by_content(step, i))
             COB_TRY(ops->content(
                 ops->arg, step->vertex, i, input->result, solve->stop, &step->contents[i]));
     }

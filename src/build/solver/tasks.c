@@ -141,6 +141,8 @@ static struct cob_error *do_task(struct solve *solve, struct step *step)
         return cob_solver_digest_contents(solve, step, /* are_keyless= */ false);
     case TASK_RUN:
         return run_step(solve, step);
+    case TASK_FETCH:
+        return cob_solver_fetch(solve, step);
     }
     return NULL;
 }

@@ -46,7 +46,7 @@ static struct cob_error *fill_entry(
         COB_TRY(read_name(slot_fd, entry));
     COB_TRY(cob_cachemount_read_users(slot_fd, &users));
     entry->is_in_use = users->len > 0;
-    entry->is_size_current = !entry->is_in_use && entry->measured_us > entry->last_used_us;
+    entry->is_size_current = !entry->is_in_use && entry->measured_us != 0;
     return NULL;
 }
 

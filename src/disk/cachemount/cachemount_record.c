@@ -43,7 +43,8 @@ static struct cob_error *upsert_row(
         "    (SELECT coalesce(max(pin), 0) FROM cachemounts WHERE namespace = ?1 AND id = ?2),"
         "    (SELECT coalesce(max(quota), 0) FROM cachemounts WHERE namespace = ?1 AND id = ?2))"
         "  ON CONFLICT (namespace, id, dir) DO UPDATE SET last_used_us = excluded.last_used_us,"
-        "  last_step = coalesce(excluded.last_step, last_step), n_uses = n_uses + 1",
+        "  last_step = coalesce(excluded.last_step, last_step), n_uses = n_uses + 1,"
+        "  measured_us = 0",
         COB_DB_T(namespace_of(request)), COB_DB_T(request->id), COB_DB_T(dir),
         COB_DB_I(g_get_real_time()), COB_DB_T(request->step ? request->step : request->user));
 }
@@ -174,10 +175,27 @@ struct cob_error *cob_cachemount_forget(struct cob_cachemount_pool *pool, const 
         "  WHERE c.namespace = cachemount_uses.namespace AND c.id = cachemount_uses.id)");
 }
 
+static struct cob_error *read_count(void *arg, const struct cob_db_row *row)
+{
+    *(int64_t *)arg = cob_db_row_int(row, 0);
+    return NULL;
+}
+
+/* How often a directory was used up to now.  ret_n_uses: -1 when there is no row. */
+static struct cob_error *count_uses(
+    struct cob_cachemount_pool *pool, const char *dir, int64_t *ret_n_uses)
+{
+    *ret_n_uses = -1;
+    if (!pool->db)
+        return NULL;
+    return cob_db_run(pool->db, read_count, ret_n_uses,
+        "SELECT n_uses FROM cachemounts WHERE dir = ?1", COB_DB_T(dir));
+}
+
 struct cob_error *cob_cachemount_measure(
     struct cob_cachemount_pool *pool, struct cob_cachemount_entry *entry)
 {
-    const int64_t now_us = g_get_real_time();
+    int64_t n_uses = -1;
     struct cob_tree_usage usage = {0};
     g_autoptr(GPtrArray) users = NULL;
     cob_autoclose int slot_fd =
@@ -185,21 +203,22 @@ struct cob_error *cob_cachemount_measure(
 
     if (slot_fd < 0)
         return cob_fail_errno(errno, "open directory %s", entry->dir);
+    COB_TRY(count_uses(pool, entry->dir, &n_uses));
     COB_TRY(cob_wrap(cob_tree_measure(slot_fd, "fs", &usage), "measure %s", entry->dir));
     COB_TRY(cob_cachemount_read_users(slot_fd, &users));
     entry->size_bytes = usage.size_bytes;
     entry->n_files = usage.n_entries - usage.n_dirs;
     if (users->len > 0)
         return NULL;
-    entry->measured_us = now_us;
+    entry->measured_us = g_get_real_time();
     entry->is_size_current = true;
-    if (!pool->db)
+    if (n_uses < 0)
         return NULL;
     return cob_db_run(pool->db, NULL, NULL,
         "UPDATE cachemounts SET size_bytes = ?2, n_files = ?3, measured_us = ?4"
-        "  WHERE dir = ?1 AND last_used_us < ?4",
+        "  WHERE dir = ?1 AND n_uses = ?5",
         COB_DB_T(entry->dir), COB_DB_I(usage.size_bytes), COB_DB_I(entry->n_files),
-        COB_DB_I(now_us));
+        COB_DB_I(entry->measured_us), COB_DB_I(n_uses));
 }
 
 /* --- what people decide --- */

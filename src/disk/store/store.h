@@ -113,6 +113,7 @@ struct cob_store_layer {
     const char *origin;    /* whose files its own are hard links to; NULL: nobody's */
     uint64_t linked_bytes; /* of size_bytes: in files that are */
     int64_t created_us;
+    int64_t used_us; /* 0: created_us */
 };
 
 /* Insert its row, between begin and commit. */

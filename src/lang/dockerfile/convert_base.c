@@ -3,7 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_convert.h"
-#include "util/text.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -25,22 +25,29 @@ void dockerfile_build_done(struct dockerfile_build *build)
     g_clear_pointer(&build->inputs, g_ptr_array_unref);
 }
 
-/* A name that no registry knows may be a stage's, mistyped. */
+/* A name that no registry knows may be a stage's, or a well-known image's, mistyped. */
 static struct cob_error *wrap_unresolved(const struct dockerfile_convert *convert,
     const struct dockerfile_node *node, struct cob_error *err)
 {
-    g_autofree const char **names = NULL;
-    const char *near = NULL;
+    static const char *const images[] = {
+        "alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora"};
+    g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
 
     if (!err)
         return NULL;
-    enum cob_code code = cob_error_code(err);
+    const enum cob_code code = cob_error_code(err);
+    err = cob_wrap(err, "%s", node->base_name);
     if (code == COB_NOT_FOUND || code == COB_DENIED || code == COB_UNAUTHENTICATED) {
-        names = dockerfile_plan_names(convert->plan);
-        near = cob_text_suggest(node->base_name, names);
+        g_autofree const char **names = dockerfile_plan_names(convert->plan);
+
+        for (const char **name = names; *name; name++)
+            g_ptr_array_add(known, g_strdup(*name));
+        for (size_t i = 0; i < G_N_ELEMENTS(images); i++) {
+            g_ptr_array_add(known, g_strdup(images[i]));
+            g_ptr_array_add(known, g_strconcat(images[i], ":latest", NULL));
+        }
+        err = dockerfile_add_suggestion(err, node->base_name, known);
     }
-    err = near ? cob_wrap(err, "%s (did you mean %s?)", node->base_name, near)
-               : cob_wrap(err, "%s", node->base_name);
     return cob_error_at(err, convert->plan->dockerfile->file, node->range);
 }
 

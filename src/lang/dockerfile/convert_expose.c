@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "lang/dockerfile/dockerfile_convert.h"
@@ -61,8 +62,25 @@ static struct cob_error *check_host_port(
     return NULL;
 }
 
-/* "[[ip:]host:]port[-port][/protocol]"; what stands before the port is checked, and dropped. An
- * address is taken as it is.
+/* An address, one of IPv6 in brackets or not. */
+static struct cob_error *check_address(const char *text)
+{
+    const size_t len = strlen(text);
+    const bool has_brackets = *text == '[';
+    g_autofree char *bare = NULL;
+    uint8_t address[16]; /* of IPv6 */
+
+    if (!*text)
+        return NULL;
+    if (has_brackets && (len < 2 || text[len - 1] != ']'))
+        return cob_fail(COB_INVALID, "invalid IP address %s: missing ']' in address", text);
+    bare = g_strndup(text + has_brackets, len - 2 * has_brackets);
+    if (inet_pton(AF_INET, bare, address) == 1 || inet_pton(AF_INET6, bare, address) == 1)
+        return NULL;
+    return cob_fail(COB_INVALID, "invalid IP address: %s", bare);
+}
+
+/* "[[ip:]host:]port[-port][/protocol]"; what stands before the port is checked, and dropped.
  * spec: BuildKit dockerfile2llb/convert_expose.go. */
 static struct cob_error *add_ports(GPtrArray *ports, const char *spec)
 {
@@ -78,15 +96,17 @@ static struct cob_error *add_ports(GPtrArray *ports, const char *spec)
         return cob_fail(COB_INVALID, "invalid port: \"%s\": no port specified", spec);
     if (!protocol)
         return cob_fail(COB_INVALID, "invalid port: \"%s\": invalid proto: %s", spec, named);
+    char *host = before ? strrchr(before, ':') : NULL;
+    if (host) {
+        *host++ = '\0';
+        COB_TRY(check_address(before));
+    } else {
+        host = before;
+    }
     if (!read_range(port, &range))
         return cob_fail(COB_INVALID, "invalid containerPort: %s", port);
-    if (before) {
-        const char *host = strrchr(before, ':');
-
-        host = host ? host + 1 : before;
-        if (*host)
-            COB_TRY(check_host_port(host, port, &range));
-    }
+    if (host && *host)
+        COB_TRY(check_host_port(host, port, &range));
     for (unsigned i = range.first; i <= range.last; i++)
         g_ptr_array_add(ports, g_strdup_printf("%u/%s", i, protocol));
     return NULL;

@@ -117,8 +117,3 @@ COB_AUTOPTR(dockerfile_mount, dockerfile_mount_free)
 COB_RESULT struct cob_error *dockerfile_device_parse(
     const char *text, struct dockerfile_device **ret_device);
 void dockerfile_device_free(struct dockerfile_device *device);
-
-/* An error with " (did you mean WORD?)" behind it when `word` is near one of `known`, in the case
- * of `word`. */
-COB_RESULT struct cob_error *dockerfile_fail_suggesting(
-    const char *word, const char *const *known, const char *fmt, ...) G_GNUC_PRINTF(3, 4);

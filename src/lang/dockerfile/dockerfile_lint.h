@@ -112,10 +112,6 @@ COB_RESULT struct cob_error *dockerfile_lint_options_parse(
 /* Have the expander note its names in the lint's lists, which are emptied. */
 void dockerfile_lint_watch(struct dockerfile_lint *lint, struct dockerfile_expander *expander);
 
-/* The name within two typing errors of `name`, NULL when there is none, or `name` itself is one.
- * known: const char *.  spec: BuildKit util/suggest, Search. */
-const char *dockerfile_lint_suggest(const char *name, const GPtrArray *known);
-
 /* --- lint_file.c --- */
 
 /* Single instructions, as far as they need nothing but themselves. */

@@ -2,24 +2,7 @@
 #include <string.h>
 
 #include "lang/dockerfile/dockerfile_instructions.h"
-#include "util/text.h"
-
-struct cob_error *dockerfile_fail_suggesting(
-    const char *word, const char *const *known, const char *fmt, ...)
-{
-    const char *near = cob_text_suggest(word, known);
-    va_list args;
-
-    va_start(args, fmt);
-    g_autofree char *text = g_strdup_vprintf(fmt, args);
-    va_end(args);
-    if (!near || g_ascii_strcasecmp(near, word) == 0)
-        return cob_fail(COB_INVALID, "%s", text);
-
-    g_autofree char *lower = g_ascii_strdown(word, -1);
-    g_autofree char *shown = strcmp(lower, word) == 0 ? g_ascii_strdown(near, -1) : g_strdup(near);
-    return cob_fail(COB_INVALID, "%s (did you mean %s?)", text, shown);
-}
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 static struct cob_error *fail_unknown(
     const struct dockerfile_instruction_spec *spec, const char *name)

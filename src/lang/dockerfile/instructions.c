@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lang/dockerfile/dockerfile_instructions.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 #include <string.h>
 
@@ -56,14 +57,21 @@ static const struct dockerfile_instruction_spec *find_spec(const char *word)
     return NULL;
 }
 
+/* Here case does not matter: the word that is meant is in upper case where the wrong one is. */
 static struct cob_error *fail_unknown(const char *word)
 {
-    const char *known[32] = {NULL};
+    g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *lower = g_ascii_strdown(word, -1);
+    g_autofree char *upper = g_ascii_strup(word, -1);
 
-    g_assert(dockerfile_n_instruction_specs < G_N_ELEMENTS(known));
     for (size_t i = 0; i < dockerfile_n_instruction_specs; i++)
-        known[i] = dockerfile_instruction_specs[i].name;
-    return dockerfile_fail_suggesting(word, known, "unknown instruction: %s", word);
+        g_ptr_array_add(known, g_ascii_strdown(dockerfile_instruction_specs[i].name, -1));
+    const char *near = dockerfile_suggest(lower, known);
+    if (!near)
+        return cob_fail(COB_INVALID, "unknown instruction: %s", word);
+    const bool is_upper = strcmp(upper, word) == 0 && strcmp(lower, word) != 0;
+    g_autofree char *shown = is_upper ? g_ascii_strup(near, -1) : g_strdup(near);
+    return cob_fail(COB_INVALID, "unknown instruction: %s (did you mean %s?)", word, shown);
 }
 
 static struct cob_error *wrap_line(struct cob_error *err, struct cob_range range)

@@ -9,7 +9,6 @@
 #include "util/limits.h"
 
 #define OPTIONS_ARG "BUILDKIT_DOCKERFILE_CHECK"
-#define MAX_SUGGESTED_BYTES 100 /* names longer than this are not mistyped, but made */
 
 G_STATIC_ASSERT(DOCKERFILE_N_RULES <= 32);
 
@@ -73,7 +72,9 @@ static struct cob_error *read_option(const char *text, struct dockerfile_lint_op
         return cob_fail(COB_INVALID, "invalid check option \"%s\"", key);
     else if (!dockerfile_go_bool(value, &options->is_error))
         return cob_fail(COB_INVALID,
-            "failed to parse check option \"%s\": \"%s\" is neither true nor false", text, value);
+            "failed to parse check option \"%s\": strconv.ParseBool: parsing \"%s\": invalid "
+            "syntax",
+            text, value);
     return NULL;
 }
 
@@ -239,47 +240,6 @@ void dockerfile_lint_watch(struct dockerfile_lint *lint, struct dockerfile_expan
     g_ptr_array_set_size(lint->unmatched, 0);
     expander->matched = lint->matched;
     expander->unmatched = lint->unmatched;
-}
-
-/* How many letters must be changed, added or left out; one more than the budget when it is not
- * enough. Its two steps of recursion try each way once. */
-static unsigned count_edits(const char *a, const char *b, unsigned budget)
-{
-    while (*a && *a == *b)
-        a++, b++;
-    if (!*a && !*b)
-        return 0;
-    if (budget == 0)
-        return 1;
-    unsigned best = budget;
-    if (*a && *b)
-        best = MIN(best, count_edits(a + 1, b + 1, budget - 1));
-    if (*a)
-        best = MIN(best, count_edits(a + 1, b, budget - 1));
-    if (*b)
-        best = MIN(best, count_edits(a, b + 1, budget - 1));
-    return best + 1;
-}
-
-const char *dockerfile_lint_suggest(const char *name, const GPtrArray *known)
-{
-    const char *found = NULL;
-    unsigned best = 3;
-
-    if (strlen(name) > MAX_SUGGESTED_BYTES)
-        return NULL;
-    for (guint i = 0; i < known->len; i++) {
-        const char *other = g_ptr_array_index(known, i);
-        unsigned edits = count_edits(name, other, 2);
-
-        if (edits == 0)
-            return NULL;
-        if (edits < best) {
-            best = edits;
-            found = other;
-        }
-    }
-    return found;
 }
 
 void cob_dockerfile_warn_unparsed(

@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_lint.h"
 #include "lang/dockerfile/dockerfile_plan.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 #define MAX_KNOWN 1000 /* names among which a mistyped one is looked for */
 #define MAX_TRIED 10   /* mistyped ones that an error tries */
@@ -85,7 +86,7 @@ void dockerfile_lint_base(
     known = known_args(plan);
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
-        const char *near = dockerfile_lint_suggest(name, known);
+        const char *near = dockerfile_suggest(name, known);
 
         if (!dockerfile_lint_wants(plan->lint, DOCKERFILE_RULE_UNDEFINED_ARG_IN_FROM))
             return;
@@ -142,16 +143,10 @@ struct cob_error *dockerfile_lint_suggesting(
     g_autoptr(GPtrArray) known = err ? known_args(plan) : NULL;
 
     for (guint i = 0; err && i < MIN(plan->lint->unmatched->len, MAX_TRIED); i++) {
-        const char *near =
-            dockerfile_lint_suggest(g_ptr_array_index(plan->lint->unmatched, i), known);
+        const char *name = g_ptr_array_index(plan->lint->unmatched, i);
 
-        if (near) {
-            g_autofree char *message = cob_error_message(err);
-            enum cob_code code = cob_error_code(err);
-
-            cob_error_free(err);
-            return cob_fail(code, "%s (did you mean %s?)", message, near);
-        }
+        if (dockerfile_suggest(name, known))
+            return dockerfile_add_suggestion(err, name, known);
     }
     return err;
 }

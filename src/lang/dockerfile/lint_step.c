@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_convert.h"
 #include "lang/dockerfile/dockerfile_go.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 #include "lang/ignore/ignore.h"
 
 #define MAX_KNOWN 1000 /* names among which a mistyped one is looked for */
@@ -21,6 +22,7 @@ void dockerfile_lint_start(const struct dockerfile_convert *convert, struct dock
 {
     const struct dockerfile_node *node = build->node;
 
+    g_ptr_array_set_size(convert->plan->lint->unmatched, 0); /* those of the FROMs */
     if (node->base) {
         build->lint.has_workdir = convert->builds[node->base->index].lint.has_workdir;
         return;
@@ -82,7 +84,7 @@ static void report_undefined(const struct dockerfile_job *job, const GPtrArray *
             return;
         if (!g_hash_table_add(seen, name) || is_declared(job, name))
             continue;
-        const char *near = dockerfile_lint_suggest(name, known);
+        const char *near = dockerfile_suggest(name, known);
         dockerfile_lint_add(lint, DOCKERFILE_RULE_UNDEFINED_VAR, job->instruction->range,
             "Usage of undefined variable '$%s'%s%s%s", name, near ? " (did you mean $" : "",
             near ? near : "", near ? "?)" : "");

@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_go.h"
 #include "lang/dockerfile/dockerfile_instructions.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 void dockerfile_device_free(struct dockerfile_device *device)
 {
@@ -54,27 +55,25 @@ struct cob_error *dockerfile_device_parse(const char *text, struct dockerfile_de
     return NULL;
 }
 
-/* A mount without variables, quotes and escapes is checked at once, so that a slip in a stage that
- * is not built today is found today; BuildKit finds it when it builds the stage. */
-static struct cob_error *add_mount(struct dockerfile_run *run, const char *text, char escape)
+/* Of a mount, only what it is from is looked at now: the rest once its stage is converted, as in
+ * BuildKit, where a slip in a stage that nobody builds is no error. */
+static struct cob_error *add_mount(struct dockerfile_run *run, const char *text)
 {
-    struct dockerfile_expander expander = {.escape = escape};
-    bool is_plain = !strpbrk(text, "$'\"") && !strchr(text, escape);
     struct dockerfile_mount *mount = NULL;
 
-    COB_TRY(dockerfile_mount_parse(text, is_plain ? &expander : NULL, &mount));
+    COB_TRY(dockerfile_mount_parse(text, /* expander= */ NULL, &mount));
     g_ptr_array_add(run->mounts, mount);
     return NULL;
 }
 
 static struct cob_error *add_mounts(
-    struct dockerfile_run *run, const struct dockerfile_instruction *instruction, char escape)
+    struct dockerfile_run *run, const struct dockerfile_instruction *instruction)
 {
     g_autoptr(GPtrArray) mounts = dockerfile_flag_texts(instruction, "mount");
     g_autoptr(GPtrArray) devices = dockerfile_flag_texts(instruction, "device");
 
     for (guint i = 0; i < mounts->len; i++)
-        COB_TRY(add_mount(run, g_ptr_array_index(mounts, i), escape));
+        COB_TRY(add_mount(run, g_ptr_array_index(mounts, i)));
     for (guint i = 0; i < devices->len; i++) {
         struct dockerfile_device *device = NULL;
 
@@ -110,7 +109,8 @@ struct cob_error *dockerfile_fill_run(
         .network = flag_of(instruction, "network", networks),
         .security = flag_of(instruction, "security", securities),
     };
-    COB_TRY(add_mounts(run, instruction, dockerfile->escape));
+    (void)dockerfile;
+    COB_TRY(add_mounts(run, instruction));
     if (!run->network)
         return cob_fail(COB_INVALID, "invalid network mode \"%s\"",
             dockerfile_flag_text(instruction, "network"));

@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_go.h"
 #include "lang/dockerfile/dockerfile_instructions.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 #include "util/text.h"
 
 static const char *const type_names[] = {"bind", "cache", "tmpfs", "secret", "ssh", NULL};

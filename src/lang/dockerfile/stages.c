@@ -3,6 +3,7 @@
 
 #include "lang/dockerfile/dockerfile_contexts.h"
 #include "lang/dockerfile/dockerfile_plan.h"
+#include "lang/dockerfile/dockerfile_suggest.h"
 
 static void step_free(void *data)
 {

@@ -84,6 +84,8 @@ struct cob_platform *cob_platform_of_machine(const char *machine)
     return cob_platform_new("linux", machine, NULL, NULL);
 }
 
+#define WORD_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
 static bool is_part(const char *part)
 {
     size_t len = 0;
@@ -93,17 +95,51 @@ static bool is_part(const char *part)
     return len > 0 && len <= MAX_PART_BYTES && part[len] == '\0';
 }
 
-/* One word: "local", an OS, or an architecture. NULL when it is none of them. */
-static struct cob_platform *from_word(const char *word, const struct cob_platform *host)
+/* "windows(10.0.17763)": cut the version off, with what %28 and the like stand for.
+ * ret_version: the caller's; NULL: none. */
+static bool take_version(char *os, char **ret_version)
 {
-    g_autoptr(cob_platform) as_os = cob_platform_new(word, host->arch, host->variant, NULL);
+    char *open = strchr(os, '(');
+    const size_t len = open ? strlen(open) : 0;
+
+    if (open)
+        *open = '\0';
+    if (!is_part(os) || strchr(os, '.'))
+        return false;
+    if (!open)
+        return true;
+    if (len < 2 || open[len - 1] != ')' || len > MAX_PART_BYTES)
+        return false;
+    g_autofree char *version = g_strndup(open + 1, len - 2);
+    if (version[strspn(version, WORD_LETTERS ".%")] != '\0')
+        return false;
+    *ret_version = g_uri_unescape_string(version, NULL);
+    return *ret_version != NULL;
+}
+
+/* containerd's words. Features of an OS, which its rule allows behind the version, are refused: no
+ * config says them. */
+#define BAD_OS                                                                                     \
+    "\"%.200s\" is an invalid OS component of \"%.200s\": OSAndVersion specifier component must "  \
+    "match "                                                                                       \
+    "\"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%%-]*)((?:\\\\+[A-Za-z0-9_.%%-]+)*)\\\\))?$\": "      \
+    "invalid argument"
+#define BAD_PART                                                                                   \
+    "\"%.200s\" is an invalid component of \"%.200s\": platform specifier component must match "   \
+    "\"^[A-Za-z0-9_.-]+$\": invalid argument"
+
+/* One word: "local", an OS, or an architecture. NULL when it is none of them. */
+static struct cob_platform *from_word(
+    const char *word, const char *version, const struct cob_platform *host)
+{
+    g_autoptr(cob_platform) as_os = cob_platform_new(word, host->arch, host->variant, version);
     g_autoptr(cob_platform) as_arch = cob_platform_new(host->os, word, NULL, NULL);
 
     if (strcmp(word, "local") == 0)
         return cob_platform_new(host->os, host->arch, host->variant, host->os_version);
     if (g_strv_contains(known_oses, as_os->os))
         return g_steal_pointer(&as_os);
-    if (g_strv_contains(known_archs, as_arch->arch))
+    if (!version && g_strv_contains(known_archs, as_arch->arch))
         return g_steal_pointer(&as_arch);
     return NULL;
 }
@@ -113,37 +149,50 @@ struct cob_error *cob_platform_parse(
 {
     g_auto(GStrv) parts = g_strsplit(text, "/", 4);
     unsigned n_parts = g_strv_length(parts);
+    g_autofree char *os = g_strdup(parts[0]);
+    g_autofree char *version = NULL;
 
-    for (unsigned i = 0; i < n_parts; i++) {
+    if (strchr(text, '*'))
+        return cob_fail(
+            COB_INVALID, "\"%.200s\": wildcards not yet supported: invalid argument", text);
+    if (os && !take_version(os, &version))
+        return cob_fail(COB_INVALID, BAD_OS, parts[0], text);
+    for (unsigned i = 1; i < n_parts; i++) {
         if (!is_part(parts[i]))
-            return cob_fail(COB_INVALID,
-                "\"%.200s\" is an invalid component of \"%.200s\": platform specifier component "
-                "must be letters, digits, '_', '.' and '-'",
-                parts[i], text);
+            return cob_fail(COB_INVALID, BAD_PART, parts[i], text);
     }
     if (n_parts < 1 || n_parts > 3)
         return cob_fail(COB_INVALID,
-            "\"%.200s\": cannot parse platform specifier, write os/arch or os/arch/variant, as in "
-            "linux/arm/v7",
+            "\"%.200s\": cannot parse platform specifier: invalid argument: write os/arch or "
+            "os/arch/variant, as in linux/arm/v7",
             text);
     if (n_parts == 1) {
-        struct cob_platform *platform = from_word(parts[0], host);
+        struct cob_platform *platform = from_word(os, version, host);
 
         if (!platform)
-            return cob_fail(COB_INVALID, "\"%s\": unknown operating system or architecture", text);
+            return cob_fail(COB_INVALID,
+                "\"%s\": unknown operating system or architecture: invalid argument", text);
         *ret_platform = platform;
         return NULL;
     }
-    *ret_platform = cob_platform_new(parts[0], parts[1], n_parts == 3 ? parts[2] : NULL, NULL);
+    *ret_platform = cob_platform_new(os, parts[1], n_parts == 3 ? parts[2] : NULL, version);
     return NULL;
 }
 
 char *cob_platform_text(const struct cob_platform *platform)
 {
-    bool has_variant = platform->variant[0] != '\0';
+    bool has_variant = platform->variant[0] != '\0', has_version = platform->os_version[0] != '\0';
+    g_autoptr(GString) version = g_string_new(platform->os_version);
 
-    return g_strconcat(
-        platform->os, "/", platform->arch, has_variant ? "/" : "", platform->variant, NULL);
+    g_string_replace(version, "%", "%25", 0);
+    for (const char *mark = "+()/"; *mark; mark++) {
+        const char from[] = {*mark, '\0'};
+        g_autofree char *to = g_strdup_printf("%%%02X", (unsigned)*mark);
+
+        g_string_replace(version, from, to, 0);
+    }
+    return g_strconcat(platform->os, has_version ? "(" : "", version->str, has_version ? ")" : "",
+        "/", platform->arch, has_variant ? "/" : "", platform->variant, NULL);
 }
 
 /* The number of a variant: v3 is 3, "" is `standard`; 0 when it is no number. */

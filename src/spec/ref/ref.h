@@ -85,7 +85,7 @@ struct cob_platform *cob_platform_new(
 struct cob_platform *cob_platform_of_machine(const char *machine);
 
 /*
- * Read os/arch[/variant], or one word that is an OS or an architecture.
+ * Read os[(version)]/arch[/variant], or one word that is an OS or an architecture.
  *
  * host:    gives what a single word leaves out, and is what "local" means.
  * errors:  COB_INVALID, naming the text.
@@ -93,7 +93,7 @@ struct cob_platform *cob_platform_of_machine(const char *machine);
 COB_RESULT struct cob_error *cob_platform_parse(
     const char *text, const struct cob_platform *host, struct cob_platform **ret_platform);
 
-/* "linux/arm/v7". The caller frees it. */
+/* "linux/arm/v7", "windows(10.0.17763)/amd64". The caller frees it. */
 char *cob_platform_text(const struct cob_platform *platform);
 
 /* How well an image for `have` runs where `want` is asked for: 0 is exactly that, higher is worse,

@@ -237,6 +237,31 @@ static void test_sweep(void)
     check_scratch_free(place.folder);
 }
 
+/* A build's cache and its mounts go through a backend each, with the same options. */
+static void test_reset_by_two(void)
+{
+    struct place place = {.folder = check_scratch_new()};
+    g_autoptr(cob_cachebackend_document) first = NULL, second = NULL, older = NULL;
+    g_autoptr(GBytes) bytes = g_bytes_new_static("{}", 2);
+
+    CHECK_OK(open_place(&place, "dest", ""));
+    g_assert_true(put(&place, "older", bytes, NULL));
+    close_place(&place);
+    CHECK_OK(open_place(&place, "dest", ",reset=true"));
+    g_assert_true(put(&place, "first", bytes, NULL));
+    CHECK_OK(cob_cachebackend_sweep(place.backend));
+    g_clear_pointer(&place.backend, cob_cachebackend_close);
+    CHECK_OK(cob_cachebackend_open(place.options, NULL, NULL, &place.backend));
+    g_assert_true(put(&place, "second", bytes, NULL));
+    CHECK_OK(cob_cachebackend_sweep(place.backend));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "first", &first));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "second", &second));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "older", &older));
+    g_assert_true(first && second && !older);
+    close_place(&place);
+    check_scratch_free(place.folder);
+}
+
 static void test_two_that_end_together(void)
 {
     struct place place = {.folder = check_scratch_new()};
@@ -359,6 +384,7 @@ int main(int argc, char **argv)
     g_test_add_func("/cachebackend/local/document-is-compared", test_document_is_compared);
     g_test_add_func("/cachebackend/local/counters-lose-nothing", test_counters_lose_nothing);
     g_test_add_func("/cachebackend/local/sweep", test_sweep);
+    g_test_add_func("/cachebackend/local/reset-by-two", test_reset_by_two);
     g_test_add_func("/cachebackend/local/two-that-end-together", test_two_that_end_together);
     g_test_add_func("/cachebackend/local/wrong-bytes-are-not-put", test_wrong_bytes_are_not_put);
     g_test_add_func("/cachebackend/local/hostile", test_hostile_table);

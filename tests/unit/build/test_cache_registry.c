@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Caches in a real registry, started by tests/lib/registry.sh, also through a line that breaks. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "build/cachebackend/cachebackend.h"
@@ -269,6 +271,35 @@ static void test_wrong_password_is_not_shown(void)
     fixture_done(&f);
 }
 
+/* It takes connections, and never says anything. */
+static void test_timeout(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    cob_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    static const char *const tails[] = {"app,timeout=1s", "app,timeout=1s,registry.insecure=true"};
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, len), ==, 0);
+    g_assert_cmpint(listen(fd, 16), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&address, &len), ==, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(tails); i++) {
+        struct fixture f = {.scratch = check_scratch_new()};
+        g_autofree char *host = g_strdup_printf("localhost:%u", ntohs(address.sin_port));
+        g_autoptr(cob_cachebackend_document) document = NULL;
+        struct place place;
+
+        use_registry(&f, false, NULL);
+        open_place(&place, &f, COB_CACHEBACKEND_IMPORT, host, tails[i]);
+        int64_t before = g_get_monotonic_time();
+        CHECK_ERROR(cob_cachebackend_get_document(place.backend, NULL, &document), COB_TIMEOUT,
+            "cache type=registry,*: no answer within 1 s");
+        g_assert_cmpint(g_get_monotonic_time() - before, <, 1500 * 1000);
+        close_place(&place);
+        cob_registry_free(f.registry);
+        check_scratch_free(f.scratch);
+    }
+}
+
 /* Push and get through a line that breaks after the k-th byte. */
 static guint64 push_through(
     const struct fixture *f, const char *name, enum cut_way way, guint64 k, enum cut_way counted)
@@ -392,6 +423,7 @@ int main(int argc, char **argv)
     g_setenv("LIB", REGISTRY_SH, TRUE);
     g_test_add_func("/cachebackend/registry/modes", test_modes);
     g_test_add_func("/cachebackend/registry/wrong-password", test_wrong_password_is_not_shown);
+    g_test_add_func("/cachebackend/registry/timeout", test_timeout);
     g_test_add_func("/cachebackend/registry/line-breaks", test_line_breaks);
     g_test_add_func("/cachebackend/registry/writers-lose-nothing", test_writers_lose_nothing);
     return g_test_run();

@@ -465,7 +465,7 @@ static void test_network(void)
     g_autofree char *script = g_strdup_printf("cat /etc/resolv.conf | grep nameserver;"
                                               "for a in 10.0.2.2 127.0.0.1; do"
                                               "  nc -w 1 $a %d </dev/null && echo reached; done;"
-                                              "echo taps: $(ip -o link | grep -c tap0)",
+                                              "echo taps: $(ip -o link | grep -c eth0)",
         ntohs(address.sin_port));
     CHECK_OK(step_run(&fixture, request, script, &code));
     g_assert_null(strstr(fixture.out->str, "reached"));

@@ -296,7 +296,7 @@ static const struct row options[] = {
         "# check=error=maybe\n" F,
         "",
         .error = "failed to parse check options: failed to parse check option \"error=maybe\": "
-                 "\"maybe\" is neither true nor false"},
+                 "strconv.ParseBool: parsing \"maybe\": invalid syntax"},
     {.name = "bad-argument",
         F,
         "",

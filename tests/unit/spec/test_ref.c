@@ -171,6 +171,20 @@ static void test_platform_parse_table(void)
         {"linux/am d64", NULL},
         {"linux/amd64\n", NULL},
         {"a/b/../..", NULL},
+        {"linux/*", NULL},
+        {"li.nux/amd64", NULL},
+        {"windows(10.0.17763.1)/amd64", "windows(10.0.17763.1)/amd64"},
+        {"windows(10)", "windows(10)/arm64"},
+        {"linux(1%2b%28x%25)/arm", "linux(1%2B%28x%25)/arm/v7"},
+        {"linux()/arm64", "linux/arm64"},
+        {"linux(1/arm64", NULL},
+        {"linux(1)x/arm64", NULL},
+        {"linux(1+f)/arm64", NULL},
+        {"linux(a b)/arm64", NULL},
+        {"linux(%zz)/arm64", NULL},
+        {"linux/arm64(1)", NULL},
+        {"(1)/arm64", NULL},
+        {"amd64(1)", NULL},
     };
     g_autoptr(cob_platform) host = cob_platform_of_machine("aarch64");
 

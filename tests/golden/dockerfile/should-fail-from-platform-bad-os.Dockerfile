@@ -1,0 +1,1 @@
+FROM --platform=li.nux/amd64 scratch

@@ -1,0 +1,3 @@
+FROM scratch AS bad
+RUN --mount=type=tmp,x=y true
+FROM scratch
