@@ -221,6 +221,12 @@ END
     expect_reasons 'user added: 7'
 }
 
+@test "a cache that could not be imported" {
+    copy_all
+    explain --cache-from "type=local,src=$T/nothing"
+    expect_reasons "never built here, and the cache local:$T/nothing could not be read"
+}
+
 @test "a secret is never a reason" {
     busybox_image
     printf 'FROM busybox\nRUN --mount=type=secret,id=s wc -c /run/secrets/s\n' >Dockerfile

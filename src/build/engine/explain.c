@@ -106,6 +106,16 @@ static const char *lost_reason(const struct explain_step *before)
     return before->is_well ? "its result is no longer in the store" : "it failed the last time";
 }
 
+/* Nothing like it is known here, and perhaps could not be known. */
+static void say_new(struct explaining *explain, GPtrArray *reasons)
+{
+    g_autofree char *import = cob_history_failed_import(explain->request->history);
+
+    g_ptr_array_add(reasons,
+        import ? g_strdup_printf("never built here, and the cache %s could not be read", import)
+               : g_strdup("never built here"));
+}
+
 static struct cob_error *find_reasons(
     struct explaining *explain, struct explain_step *step, GPtrArray *reasons)
 {
@@ -126,7 +136,7 @@ static struct cob_error *find_reasons(
     }
     COB_TRY(explain_find_nearest(explain->request->store, step, explain->texts, &before));
     if (!before)
-        g_ptr_array_add(reasons, g_strdup("never built here"));
+        say_new(explain, reasons);
     else if (cob_why_distance(before->facts, step->facts) == 0)
         g_ptr_array_add(reasons, g_strdup(lost_reason(before)));
     else

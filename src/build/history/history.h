@@ -61,6 +61,10 @@ const char *cob_history_id(const struct cob_history_writer *writer);
 /* The number of a step by its digest; 0: it did not start. */
 int cob_history_number(struct cob_history_writer *writer, const char *digest);
 
+/* Where a cache could not be read from that was to be imported, the first one: "local:/cache". The
+ * caller frees it; NULL: there was none. */
+char *cob_history_failed_import(struct cob_history_writer *writer);
+
 /* A step that is going to be solved, if nothing fails before. */
 void cob_history_expect(struct cob_history_writer *writer, const char *digest);
 

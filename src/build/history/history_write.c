@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 #define FLUSH_BYTES (32 * (gsize)1024)
+#define IMPORT_NAME "importing cache manifest from " /* build/remotecache */
 #define MIN_HIDDEN_BYTES 4
 #define CLIPPED "\n[output clipped, log limit 2MiB reached]\n"
 
@@ -16,6 +17,7 @@
 struct recorded {
     int number; /* 0: it did not start */
     bool is_completed, is_cached, is_clipped;
+    char *import;     /* where a cache is read from; NULL: it is another step */
     uint64_t n_bytes; /* that it printed */
 };
 
@@ -27,6 +29,7 @@ struct cob_history_writer {
     GMutex lock;       /* guards all below */
     GHashTable *steps; /* digest -> struct recorded, owned */
     GPtrArray *hidden; /* char *, owned: what is not to be kept */
+    char *failed_import;
     int n_started;
     unsigned n_warnings;
     int fd;           /* -1: it could not be made, or the disk is full */
@@ -119,6 +122,14 @@ static char *masked_locked(const struct cob_history_writer *writer, const char *
 
 /* --- events --- */
 
+static void recorded_free(void *data)
+{
+    struct recorded *step = data;
+
+    g_free(step->import);
+    g_free(step);
+}
+
 static struct recorded *step_locked(struct cob_history_writer *writer, const char *digest)
 {
     struct recorded *step = g_hash_table_lookup(writer->steps, digest);
@@ -158,6 +169,8 @@ static void on_vertex(void *arg, const struct cob_event_vertex *event)
         step->number = ++writer->n_started;
     step->is_completed |= event->completed_us != 0;
     step->is_cached = event->is_cached;
+    if (!step->import && g_str_has_prefix(event->name, IMPORT_NAME))
+        step->import = g_strdup(event->name + strlen(IMPORT_NAME));
     numbered.number = step->number;
     put_vertex_locked(writer, &numbered);
     if ((event->started_us && !event->completed_us) || event->error ||
@@ -212,6 +225,8 @@ static void on_warning(void *arg, const struct cob_event_warning *event)
 
     g_mutex_lock(&writer->lock);
     writer->n_warnings += !event->is_reason;
+    if (event->vertex && !event->is_reason && !writer->failed_import)
+        writer->failed_import = g_strdup(step_locked(writer, event->vertex)->import);
     if (!event->is_reason && !is_full_locked(writer))
         history_put_warning(writer->out, event);
     g_mutex_unlock(&writer->lock);
@@ -230,7 +245,7 @@ struct cob_history_writer *cob_history_begin(
         .next = next,
         .observer = {writer, on_vertex, on_status, on_log, on_warning},
         .id = new_id(),
-        .steps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+        .steps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, recorded_free),
         .hidden = g_ptr_array_new_with_free_func(g_free),
         .fd = -1,
         .out = g_string_new(NULL),
@@ -266,6 +281,14 @@ int cob_history_number(struct cob_history_writer *writer, const char *digest)
 
     (void)locker;
     return step ? step->number : 0;
+}
+
+char *cob_history_failed_import(struct cob_history_writer *writer)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&writer->lock);
+
+    (void)locker;
+    return g_strdup(writer->failed_import);
 }
 
 void cob_history_expect(struct cob_history_writer *writer, const char *digest)
@@ -319,6 +342,7 @@ void cob_history_end(struct cob_history_writer *writer, const struct cob_error *
     cob_closep(&writer->fd);
     g_hash_table_unref(writer->steps);
     g_ptr_array_unref(writer->hidden);
+    g_free(writer->failed_import);
     g_string_free(writer->out, TRUE);
     g_mutex_clear(&writer->lock);
     g_free(writer->id);
