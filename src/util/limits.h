@@ -63,6 +63,14 @@
 #define COB_LIMIT_CACHE_DEPTH 8                       /* indexes in indexes there */
 #define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
 
+/* build/: what is kept of builds for people */
+#define COB_LIMIT_WHY_FILES 200000                 /* in the list of what a step took */
+#define COB_LIMIT_WHY_LIST_BYTES (4 * COB_MIB)     /* of it */
+#define COB_LIMIT_WHY_TEXT_BYTES 4000              /* of an instruction, or of a value */
+#define COB_LIMIT_HISTORY_STEP_BYTES (2 * COB_MIB) /* of what a step printed, as in BuildKit */
+#define COB_LIMIT_HISTORY_BYTES (32 * COB_MIB)     /* of a build's record */
+#define COB_LIMIT_HISTORY_LINE_BYTES (1 * COB_MIB) /* of a line in it */
+
 /* net/: what a server makes us read */
 #define COB_LIMIT_HTTP_HEADER_BYTES (64 * COB_KIB)
 #define COB_LIMIT_HTTP_REDIRECTS 10

@@ -37,6 +37,7 @@ const struct cli_option cli_build_options[] = {
         false},
     {"check", 0, CLI_FLAG, NULL, "Shorthand for \"--call=check\"", false},
     {"debug", 'D', CLI_FLAG, NULL, "Show warnings with what they mean and their lines", false},
+    {"explain", 0, CLI_FLAG, NULL, "Say for each step that runs why it was not cached", false},
     {"file", 'f', CLI_TEXT, "string",
         "Name of the Dockerfile (default: \"PATH/Dockerfile\"); - for standard input", false},
     {"iidfile", 0, CLI_TEXT, "string", "Write the image ID to a file", false},

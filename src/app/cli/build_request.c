@@ -300,6 +300,7 @@ struct cob_error *cli_build_request_init(
                 .tags = cli_call_list(call, "tag"),
                 .is_no_cache = cli_call_flag(call, "no-cache"),
                 .is_pulling = cli_call_flag(call, "pull"),
+                .is_explaining = cli_call_flag(call, "explain"),
                 .network = cli_call_text(call, "network"),
                 .allow = cli_call_list(call, "allow"),
                 .ssh = cli_call_list(call, "ssh"),

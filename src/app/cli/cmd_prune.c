@@ -123,6 +123,7 @@ static struct cob_error *make_policy_plan(
 
     COB_TRY(cob_gc_policy_load(&policy));
     COB_TRY(cob_gc_disk_of(store, &disk));
+    COB_TRY(cob_history_trim(store, &policy.history, NULL));
     cob_gc_plan_policy(records, &policy, &disk, g_get_real_time(), ret_removals);
     return NULL;
 }

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "build/engine/buildcache.h"
+#include "build/engine/explain.h"
+#include "build/engine/record.h"
 #include "build/exporters/exporters.h"
 
 void cob_engine_result_done(struct cob_engine_result *result)
@@ -10,6 +12,7 @@ void cob_engine_result_done(struct cob_engine_result *result)
     g_strfreev(result->platforms);
     g_strfreev(result->image_ids);
     g_free(result->names);
+    g_free(result->build_id);
     g_free(result->cache_manifest);
 }
 
@@ -17,7 +20,8 @@ void cob_engine_result_done(struct cob_engine_result *result)
 struct building {
     struct cob_engine *engine;
     const struct cob_engine_request *request;
-    const struct cob_observer *observer;
+    const struct cob_observer *observer; /* the history's */
+    struct cob_history_writer *history;
     struct cob_cancel *cancel;
     struct contexts contexts;
     struct frontend frontend;
@@ -186,14 +190,35 @@ static struct cob_error *finish(struct building *building, struct cob_error *fai
     return err;
 }
 
-static struct cob_error *solve(struct building *building, const struct cob_llb_graph *graph,
-    const struct cob_solver_ops *table, struct cob_engine_result *result)
+/* What the history and the reasons need to know before a step runs. */
+static struct explaining *begin_steps(const struct building *building,
+    const struct explain_request *request, const struct cob_llb_graph *graph)
 {
+    for (guint i = 0; i < graph->vertices->len; i++) {
+        const struct cob_llb_vertex *vertex = g_ptr_array_index(graph->vertices, i);
+
+        cob_history_expect(building->history, vertex->digest);
+    }
+    return explain_new(request, graph);
+}
+
+static struct cob_error *solve(struct building *building, const struct cob_llb_graph *graph,
+    struct cob_ops *ops, struct cob_engine_result *result)
+{
+    const struct explain_request reasons = {.store = building->engine->store,
+        .build = building->request,
+        .contexts = &building->contexts,
+        .dockerfile = building->frontend.file->data,
+        .ops = ops,
+        .history = building->history,
+        .observer = building->observer};
+    g_autoptr(explaining) explain = begin_steps(building, &reasons, graph);
     const struct cob_solver_index index = cob_engine_index(&building->uses);
     struct cob_solver_request request = {.graph = graph,
-        .ops = table,
+        .ops = cob_ops_table(ops),
         .index = &index,
         .observer = building->observer,
+        .witness = explain_witness(explain),
         .n_parallel = building->request->n_parallel};
     g_autoptr(GPtrArray) solved = NULL;
 
@@ -207,7 +232,7 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
     const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     g_autoptr(cob_ops) ops = cob_ops_new(config);
-    struct cob_error *err = solve(building, graph, cob_ops_table(ops), result);
+    struct cob_error *err = solve(building, graph, ops, result);
     struct cob_error *late = cob_ops_finish(ops);
 
     if (!late && !cob_cancel_is_set(building->cancel))
@@ -317,31 +342,60 @@ static struct cob_error *build(
     return run_graph(building, graph, result);
 }
 
+static struct cob_error *build_all(struct building *building, struct cob_engine_result *result)
+{
+    struct frontend_call call = {building->engine, building->request, building->observer,
+        building->cancel, &building->contexts, NULL};
+    struct cob_error *err;
+
+    cob_engine_uses_init(&building->uses, building->engine->store);
+    err = cob_engine_agents(building->request, building->cancel, &call.agents);
+    building->agents = call.agents;
+    if (!err)
+        err = cob_engine_contexts_open(&call, &building->contexts);
+    if (!err)
+        err = cob_wrap(build(building, &call, result), "failed to solve");
+    if (building->caches.from)
+        cob_engine_caches_close(&building->caches);
+    cob_engine_uses_done(&building->uses);
+    cob_engine_frontend_done(&building->frontend);
+    cob_engine_contexts_close(&building->contexts);
+    g_clear_pointer(&building->names, g_ptr_array_unref);
+    g_clear_pointer(&building->agents, g_hash_table_unref);
+    g_clear_pointer(&building->outputs, g_ptr_array_unref);
+    return err;
+}
+
+/* The build is over, well or not. */
+static void end_record(
+    struct building *building, const struct cob_error *err, struct cob_engine_result *result)
+{
+    struct cob_engine *engine = building->engine;
+    json_auto_t *came_of_it = err ? NULL : record_result(result);
+
+    result->build_id = g_strdup(cob_history_id(building->history));
+    cob_history_end(building->history, err, came_of_it);
+    cob_error_free(
+        cob_engine_trim_history(engine, &engine->history_limits)); /* the next one will */
+}
+
 struct cob_error *cob_engine_build(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result)
 {
-    struct building building = {
-        .engine = engine, .request = request, .observer = observer, .cancel = cancel};
-    struct frontend_call call = {engine, request, observer, cancel, &building.contexts, NULL};
+    json_auto_t *about = record_about(request);
+    struct cob_history_writer *history = cob_history_begin(engine->store, about, observer);
+    struct building building = {.engine = engine,
+        .request = request,
+        .observer = cob_history_observer(history),
+        .history = history,
+        .cancel = cancel};
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
-    cob_engine_uses_init(&building.uses, engine->store);
-    err = cob_engine_agents(request, cancel, &call.agents);
-    building.agents = call.agents;
-    if (!err)
-        err = cob_engine_contexts_open(&call, &building.contexts);
-    if (!err)
-        err = cob_wrap(build(&building, &call, &result), "failed to solve");
-    if (building.caches.from)
-        cob_engine_caches_close(&building.caches);
-    cob_engine_uses_done(&building.uses);
-    cob_engine_frontend_done(&building.frontend);
-    cob_engine_contexts_close(&building.contexts);
-    g_clear_pointer(&building.names, g_ptr_array_unref);
-    g_clear_pointer(&building.agents, g_hash_table_unref);
-    g_clear_pointer(&building.outputs, g_ptr_array_unref);
+    record_hide(request, history);
+    err = build_all(&building, &result);
+    end_record(&building, err, &result);
     if (!err) {
         *ret_result = result;
         return NULL;

@@ -112,3 +112,45 @@ json_t *cob_solver_ingredients(const struct solve *solve, const struct step *ste
     return json_pack("{s:s, s:s, s:o}", "op", step->key.digest, "vertex", step->vertex->digest,
         "inputs", inputs);
 }
+
+static struct cob_solver_ingredient ingredient_of(
+    const struct solve *solve, const struct step *step, size_t i)
+{
+    const struct step *input = cob_solver_input(solve, step, i);
+
+    if (!input)
+        return (struct cob_solver_ingredient){.content = step->contents[i]};
+    return (struct cob_solver_ingredient){.vertex = input->vertex,
+        .definition = input->definition_key,
+        .content = step->contents[i],
+        .result = input->result,
+        .has_run = input->has_run};
+}
+
+void *cob_solver_tell_miss(const struct solve *solve, const struct step *step)
+{
+    const struct cob_solver_witness *witness = solve->request->witness;
+    const size_t n = cob_solver_n_inputs(step);
+    g_autofree struct cob_solver_ingredient *inputs = g_new0(struct cob_solver_ingredient, n + 1);
+    const struct cob_solver_miss miss = {.vertex = step->vertex,
+        .op = step->key.digest,
+        .definition_key = step->definition_key,
+        .result_key = step->result_key,
+        .inputs = inputs,
+        .n_inputs = n,
+        .is_tainted = step->is_tainted};
+
+    if (!witness)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = ingredient_of(solve, step, i);
+    return witness->missed(witness->arg, &miss, solve->stop);
+}
+
+void cob_solver_tell_ran(const struct solve *solve, void *note, bool is_well)
+{
+    const struct cob_solver_witness *witness = solve->request->witness;
+
+    if (witness)
+        witness->ran(witness->arg, note, is_well);
+}

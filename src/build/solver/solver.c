@@ -61,6 +61,7 @@ static void solve_done(struct solve *solve)
     g_free(solve->users);
     g_queue_clear(&solve->todo);
     g_ptr_array_unref(solve->hits);
+    g_ptr_array_unref(solve->runs);
     g_clear_pointer(&solve->reports, g_async_queue_unref);
     cob_closep(&solve->wake_fd);
     cob_cancel_unref(solve->stop);
@@ -105,6 +106,7 @@ static struct cob_error *solve_init(
         .steps = g_new0(struct step, vertices->len + 1),
         .users = g_new0(GPtrArray *, vertices->len + 1),
         .hits = g_ptr_array_new(),
+        .runs = g_ptr_array_new(),
         .reports = g_async_queue_new(),
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
@@ -153,6 +155,14 @@ static void start_task(struct solve *solve, struct step *step, enum step_task ta
     }
     solve->n_running++;
     g_thread_pool_push(solve->pool, step, NULL);
+}
+
+/* Runs begin when all hits were told, so that steps begin in the order in which they are known. */
+static void start_runs(struct solve *solve)
+{
+    for (guint i = 0; i < solve->runs->len; i++)
+        start_task(solve, g_ptr_array_index(solve->runs, i), TASK_RUN);
+    g_ptr_array_set_size(solve->runs, 0);
 }
 
 static int compare_steps(const void *a, const void *b)
@@ -295,8 +305,10 @@ static struct cob_error *try_result_key(struct solve *solve, struct step *step)
         return NULL;
     }
     COB_TRY(try_elsewhere(solve, step, &is_found));
-    if (!is_found && !want_inputs_here(solve, step, /* only_contents= */ false))
-        start_task(solve, step, TASK_RUN);
+    if (!is_found && !want_inputs_here(solve, step, /* only_contents= */ false)) {
+        step->state = STEP_TASK;
+        g_ptr_array_add(solve->runs, step);
+    }
     return NULL;
 }
 
@@ -420,6 +432,9 @@ static void settle(struct solve *solve)
             fail(solve, err);
     }
     show_hits(solve);
+    if (solve->err)
+        g_ptr_array_set_size(solve->runs, 0);
+    start_runs(solve);
 }
 
 /* --- reports --- */
@@ -427,6 +442,7 @@ static void settle(struct solve *solve)
 static void end_run(struct solve *solve, struct step *step)
 {
     step->is_shown = true;
+    step->has_run = !step->outcome.is_cached;
     cob_solver_tell(solve, step, g_get_real_time(), NULL);
     finish(solve, step, g_steal_pointer(&step->outcome.result));
 }

@@ -159,11 +159,44 @@ struct cob_solver_outcome {
     bool is_elsewhere;                /* result: it was never fetched */
 };
 
+/* An input of a vertex that is going to run, and what of it is in the vertex' keys. */
+struct cob_solver_ingredient {
+    const struct cob_llb_vertex *vertex; /* NULL: scratch */
+    const char *definition;              /* its definition key; NULL: it has none */
+    const char *content;                 /* the digest of the files taken from it; NULL: the whole
+                                          * result counts */
+    struct cob_solver_result *result;
+    bool has_run; /* in this build; else it was found */
+};
+
+/* A vertex that no record was found for, or wanted. */
+struct cob_solver_miss {
+    const struct cob_llb_vertex *vertex;
+    const char *op;                             /* the digest of the op itself */
+    const char *definition_key;                 /* set, but not asked where is_tainted */
+    const char *result_key;                     /* NULL: there is none */
+    const struct cob_solver_ingredient *inputs; /* one a vertex input */
+    size_t n_inputs;
+    bool is_tainted; /* it stands on a vertex that ignores the cache, or is one */
+};
+
+/* Who wants to know why vertices run. All is borrowed for the call. It cannot fail a build. */
+struct cob_solver_witness {
+    void *arg;
+
+    /* A vertex is about to run. Returns what is handed to `ran`. */
+    void *(*missed)(void *arg, const struct cob_solver_miss *miss, struct cob_cancel *cancel);
+
+    /* It ended.  note: of `missed`, taken. */
+    void (*ran)(void *arg, void *note, bool is_well);
+};
+
 struct cob_solver_request {
     const struct cob_llb_graph *graph;
     const struct cob_solver_ops *ops;
     const struct cob_solver_index *index;
     const struct cob_observer *observer;
+    const struct cob_solver_witness *witness; /* NULL: nobody */
     unsigned n_parallel; /* vertices at a time; 0: four a core, at least eight */
     const struct cob_solver_elsewhere *elsewhere; /* NULL: no such caches */
 

@@ -40,6 +40,7 @@ struct step {
     bool is_demanded;
     bool is_tainted; /* it, or what it stands on, ignores the cache: no definition key is used */
     bool is_shown;   /* its end was told, or is about to be */
+    bool has_run;    /* once DONE: in this build, by this process */
     bool is_wanted_here; /* somebody needs the files of its result */
     bool is_elsewhere;   /* its result is elsewhere; once DONE */
     bool is_barred;      /* what was elsewhere could not be had: it is not asked for again */
@@ -62,6 +63,7 @@ struct solve {
     GPtrArray **users; /* by step number: the steps that have it as an input, borrowed */
     GQueue todo;       /* steps to look at, borrowed */
     GPtrArray *hits;   /* steps that were found and are not told yet, borrowed */
+    GPtrArray *runs;   /* steps that are to run and are not told yet, borrowed */
     GThreadPool *pool;
     GAsyncQueue *reports;  /* of steps whose task ended, borrowed */
     int wake_fd;           /* an eventfd: a report came */
@@ -92,6 +94,10 @@ char *cob_solver_result_key(const struct solve *solve, const struct step *step);
 
 /* The ingredients of both keys, for `explain`. The caller decrefs it. */
 json_t *cob_solver_ingredients(const struct solve *solve, const struct step *step);
+
+/* Tell the witness that a step is about to run, and that it ended. NULL without a witness. */
+void *cob_solver_tell_miss(const struct solve *solve, const struct step *step);
+void cob_solver_tell_ran(const struct solve *solve, void *note, bool is_well);
 
 /* --- elsewhere.c --- */
 
