@@ -23,6 +23,7 @@ struct cob_event_vertex {
     int64_t started_us, completed_us;
     bool is_cached;
     const char *error; /* NULL: none; a step that was stopped has "context canceled" */
+    int number;        /* "#5": in the order in which steps start; 0: the observer counts */
 };
 
 /* Progress inside a vertex: a layer that arrives, a context that is read. */
@@ -50,6 +51,7 @@ struct cob_event_warning {
     const char *url;          /* where to read on; NULL: nowhere */
     struct cob_srcfile *file; /* NULL: no place */
     struct cob_range range;
+    bool is_reason; /* no warning: why the vertex, which is not cached, had to run */
 };
 
 /* Who hears it. Every function is set. */

@@ -29,6 +29,9 @@
 #define COB_LIMIT_DESCRIPTORS 10000
 #define COB_LIMIT_LAYERS 1024
 #define COB_LIMIT_JSON_DEPTH 128
+#define COB_LIMIT_CACHECONFIG_BYTES (8 * COB_MIB)
+#define COB_LIMIT_CACHECONFIG_PARTS 1000000 /* layers, records, results and links together */
+#define COB_LIMIT_CACHE_IMAGES 64           /* of an index, whose inline caches are read */
 
 /* disk/: layers and archives */
 #define COB_LIMIT_LAYER_BYTES (32 * COB_GIB)        /* uncompressed */
@@ -59,6 +62,14 @@
 #define COB_LIMIT_CACHE_BLOBS 1000000                 /* of one folder of caches */
 #define COB_LIMIT_CACHE_DEPTH 8                       /* indexes in indexes there */
 #define COB_LIMIT_LOG_LINE_BYTES (64 * COB_KIB)
+
+/* build/: what is kept of builds for people */
+#define COB_LIMIT_WHY_FILES 200000                 /* in the list of what a step took */
+#define COB_LIMIT_WHY_LIST_BYTES (4 * COB_MIB)     /* of it */
+#define COB_LIMIT_WHY_TEXT_BYTES 4000              /* of an instruction, or of a value */
+#define COB_LIMIT_HISTORY_STEP_BYTES (2 * COB_MIB) /* of what a step printed, as in BuildKit */
+#define COB_LIMIT_HISTORY_BYTES (32 * COB_MIB)     /* of a build's record */
+#define COB_LIMIT_HISTORY_LINE_BYTES (1 * COB_MIB) /* of a line in it */
 
 /* net/: what a server makes us read */
 #define COB_LIMIT_HTTP_HEADER_BYTES (64 * COB_KIB)

@@ -57,7 +57,7 @@ teardown() { cob_teardown; }
 
 @test "cli: flags of docker build that are not there yet say so" {
     local flag
-    for flag in --push --cache-from=x --cache-to=x; do
+    for flag in --push --policy=x --builder=x; do
         run "$COB" build "$flag" .
         expect_status 1
         expect_output "${flag%%=*} is not carried out yet"

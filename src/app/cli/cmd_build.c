@@ -6,6 +6,7 @@
 
 #include "app/cli/build_call.h"
 #include "app/cli/cli_engine.h"
+#include "build/gc/gc.h"
 #include "util/fs.h"
 
 /* What an option says is to be written must be nothing yet, or a file: known before the build, not
@@ -64,8 +65,13 @@ static struct cob_error *write_metadata(
 
         json_object_set_new(object, key, json_string(result->image_ids[i]));
     }
+    if (result->build_id)
+        json_object_set_new(
+            object, "buildx.build.ref", json_sprintf("default/default/%s", result->build_id));
     if (result->names)
         json_object_set_new(object, "image.name", json_string(result->names));
+    if (result->cache_manifest)
+        json_object_set_new(object, "cache.manifest", json_loads(result->cache_manifest, 0, NULL));
     text = json_dumps(object, JSON_INDENT(2) | JSON_SORT_KEYS);
     return cli_build_write_file(call, "metadata-file", text, strlen(text));
 }
@@ -91,10 +97,21 @@ struct build {
     struct cob_engine_result result;
 };
 
+/* How long the record of this build is kept. What is wrong with cob.toml is told at the end. */
+static void set_history_limits(struct cob_engine *engine)
+{
+    struct cob_gc_policy policy;
+    g_autoptr(cob_error) err = cob_gc_policy_load(&policy);
+
+    if (!err)
+        cob_engine_set_history_limits(engine, &policy.history);
+}
+
 static struct cob_error *build_image(const struct cli_work *work)
 {
     struct build *build = work->arg;
 
+    set_history_limits(work->engine);
     return cob_engine_build(
         work->engine, &build->asked.request, work->observer, work->call->cancel, &build->result);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,15 +74,20 @@ static struct cob_error *read_request(const struct cli_call *call, struct cob_gc
     return read_space(call, "min-free-space", &prune->min_free);
 }
 
-/* The first letter of a line from standard input: 'y' or 'Y' alone means yes. */
-static bool is_answered_yes(void)
+/* A line from standard input: 'y' or 'Y' means yes, anything else no. Ctrl-C is an answer, too. */
+static struct cob_error *read_answer(struct cob_cancel *cancel, bool *ret_is_yes)
 {
+    struct pollfd fds[] = {
+        {.fd = 0, .events = POLLIN}, {.fd = cob_cancel_fd(cancel), .events = POLLIN}};
     char answer[MAX_ANSWER_BYTES] = {0};
 
-    if (!fgets(answer, sizeof(answer), stdin))
-        return false;
-    g_strchomp(answer);
-    return g_ascii_strcasecmp(answer, "y") == 0;
+    if (TEMP_FAILURE_RETRY(poll(fds, G_N_ELEMENTS(fds), -1)) < 0)
+        return cob_fail_errno(errno, "wait for an answer");
+    COB_TRY(cob_cancel_check(cancel));
+    if (fgets(answer, sizeof(answer), stdin))
+        g_strchomp(answer);
+    *ret_is_yes = g_ascii_strcasecmp(answer, "y") == 0;
+    return NULL;
 }
 
 static struct cob_error *confirm(const struct cli_call *call, bool *ret_is_confirmed)
@@ -95,8 +101,7 @@ static struct cob_error *confirm(const struct cli_call *call, bool *ret_is_confi
         "WARNING! This will remove all %sbuild cache. Are you sure you want to continue? [y/N] ",
         cli_call_flag(call, "all") ? "" : "dangling ");
     COB_TRY(cli_print(question));
-    *ret_is_confirmed = is_answered_yes();
-    return NULL;
+    return read_answer(call->cancel, ret_is_confirmed);
 }
 
 static struct cob_error *make_plan(struct cob_store *store, const struct cob_gc_prune *prune,
@@ -118,6 +123,7 @@ static struct cob_error *make_policy_plan(
 
     COB_TRY(cob_gc_policy_load(&policy));
     COB_TRY(cob_gc_disk_of(store, &disk));
+    COB_TRY(cob_history_trim(store, &policy.history, NULL));
     cob_gc_plan_policy(records, &policy, &disk, g_get_real_time(), ret_removals);
     return NULL;
 }

@@ -136,6 +136,9 @@ static void print_vertex(
     for (; vertex->n_warned < vertex->warnings->len; vertex->n_warned++)
         g_string_append_printf(out, "#%d WARN: %s\n", vertex->number,
             (const char *)vertex->warnings->pdata[vertex->n_warned]);
+    for (; vertex->n_told < vertex->reasons->len; vertex->n_told++)
+        g_string_append_printf(out, "#%d why: %s\n", vertex->number,
+            (const char *)vertex->reasons->pdata[vertex->n_told]);
     print_log(vertex, now_us, out);
 
     plain->current = vertex;

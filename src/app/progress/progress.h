@@ -11,6 +11,9 @@
  * The events only update what is known; a thread of its own writes, so that a terminal that was
  * stopped does not stop the build. It starts with the first event.
  *
+ * Why a step ran is told, where the build says so: in plain as "#7 why: main.go changed", on a
+ * terminal at the end, in rawjson as a warning with "reason": true and "why: " before its text.
+ *
  * What steps print is made harmless: nothing of it is obeyed by a terminal, and no line of it can
  * pass for one of cob's own. Of one step at most 2 MiB are shown, at 200 KiB a second; the last
  * lines of a step that failed are shown always.

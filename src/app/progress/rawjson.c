@@ -114,9 +114,13 @@ static void set_place(json_t *item, const struct cob_event_warning *event)
 void rawjson_warning(GString *out, const struct cob_event_warning *event)
 {
     json_t *item = json_object();
+    g_autofree char *marked = event->is_reason ? g_strdup_printf("why: %s", event->text) : NULL;
+    const char *text = marked ? marked : event->text;
 
     set_text(item, "vertex", event->vertex);
-    set_bytes(item, "short", event->text, strlen(event->text));
+    if (marked)
+        json_object_set_new(item, "reason", json_true());
+    set_bytes(item, "short", text, strlen(text));
     if (event->detail) {
         g_autofree char *detail =
             g_base64_encode((const guchar *)event->detail, strlen(event->detail));

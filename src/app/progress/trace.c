@@ -21,6 +21,7 @@ static void vertex_free(gpointer data)
     g_free(vertex->error);
     g_ptr_array_unref(vertex->statuses);
     g_ptr_array_unref(vertex->warnings);
+    g_ptr_array_unref(vertex->reasons);
     steplog_done(&vertex->log);
     g_free(vertex);
 }
@@ -60,6 +61,7 @@ static struct trace_vertex *vertex_add(struct trace *trace, const char *digest)
     *vertex = (struct trace_vertex){
         .statuses = g_ptr_array_new_with_free_func(status_free),
         .warnings = g_ptr_array_new_with_free_func(g_free),
+        .reasons = g_ptr_array_new_with_free_func(g_free),
     };
     steplog_init(&vertex->log, trace->is_queued);
     g_hash_table_insert(trace->by_digest, g_strdup(digest), vertex);
@@ -93,6 +95,8 @@ void trace_vertex(struct trace *trace, const struct cob_event_vertex *event, int
         g_free(vertex->error);
         vertex->error = event->error ? cob_text_visible(event->error) : NULL;
         vertex->is_cached = event->is_cached;
+        if (event->number)
+            vertex->number = event->number;
         note_times(trace, vertex, event);
     }
     if (event->completed_us)
@@ -151,7 +155,8 @@ void trace_warning(struct trace *trace, const struct cob_event_warning *event, i
         event->vertex ? g_hash_table_lookup(trace->by_digest, event->vertex) : NULL;
 
     if (vertex) {
-        g_ptr_array_add(vertex->warnings, cob_text_visible(event->text));
+        g_ptr_array_add(
+            event->is_reason ? vertex->reasons : vertex->warnings, cob_text_visible(event->text));
         note_news(vertex, now_us);
     } else {
         notes_add(&trace->notes, event);
@@ -228,6 +233,24 @@ void trace_append_amount(GString *out, const struct trace_status *status)
         return;
     g_string_append(out, " / ");
     append_bytes(out, status->total);
+}
+
+void trace_append_reasons(GString *out, const struct trace *trace)
+{
+    bool has_title = false;
+
+    for (guint i = 0; i < trace->started->len; i++) {
+        const struct trace_vertex *vertex = trace->started->pdata[i];
+
+        for (guint k = 0; k < vertex->reasons->len; k++) {
+            if (!has_title)
+                g_string_append(out, "\nWhy steps ran:\n");
+            has_title = true;
+            if (k == 0)
+                g_string_append_printf(out, " #%d %s\n", vertex->number, vertex->name);
+            g_string_append_printf(out, "    %s\n", (const char *)vertex->reasons->pdata[k]);
+        }
+    }
 }
 
 static void append_tail(GString *out, const struct trace_vertex *vertex)

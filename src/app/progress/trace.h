@@ -28,12 +28,14 @@ struct trace_vertex {
     bool is_cached;
     GPtrArray *statuses; /* struct trace_status, owned; in the order in which they began */
     GPtrArray *warnings; /* char *, owned */
+    GPtrArray *reasons;  /* char *, owned: why it ran */
     struct steplog log;
     bool is_changed; /* since it was drawn */
 
     /* for the plain view */
     int number;      /* "#5"; 0: none yet */
     guint n_warned;  /* of the warnings, drawn already */
+    guint n_told;    /* of the reasons, likewise */
     unsigned n_news; /* since the view last turned to another step */
     int64_t news_us; /* when the first of these came */
 };
@@ -77,6 +79,10 @@ void trace_append_time(GString *out, const struct trace_vertex *vertex, int64_t 
 
 /* " 10.49MB / 29.13MB", or nothing. */
 void trace_append_amount(GString *out, const struct trace_status *status);
+
+/* Why each step ran that did, for a view that did not say so while it drew; nothing where nobody
+ * asked. */
+void trace_append_reasons(GString *out, const struct trace *trace);
 
 /* The end of all steps that failed: their names and last lines; then the build's warnings. */
 void trace_append_ends(GString *out, const struct trace *trace, bool has_colours);

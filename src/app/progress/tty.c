@@ -307,5 +307,6 @@ void tty_draw_last(struct tty *tty, const struct trace *trace, int64_t now_us, s
 
     if (trace->vertices->len > 0)
         draw(&canvas, trace, rows, now_us, MAX(size.columns, 1), is_good ? " FINISHED" : "");
+    trace_append_reasons(out, trace);
     trace_append_ends(out, trace, tty->has_colours);
 }

@@ -39,8 +39,6 @@ static void layout_folder_free(struct layout_folder *local)
     close_fd(local->ingest_fd);
     close_fd(local->blobs_fd);
     close_fd(local->folder_fd);
-    g_mutex_clear(&local->lock);
-    g_hash_table_unref(local->names);
     g_free(local);
 }
 COB_AUTOPTR(layout_folder, layout_folder_free)
@@ -129,12 +127,8 @@ static struct cob_error *local_open(struct cob_cachebackend *backend)
     const struct cob_cachebackend_options *options = backend->options;
     g_autoptr(layout_folder) local = g_new(struct layout_folder, 1);
 
-    *local = (struct layout_folder){.folder_fd = -1,
-        .blobs_fd = -1,
-        .ingest_fd = -1,
-        .layout_fd = -1,
-        .names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
-    g_mutex_init(&local->lock);
+    *local =
+        (struct layout_folder){.folder_fd = -1, .blobs_fd = -1, .ingest_fd = -1, .layout_fd = -1};
     if (options->way == COB_CACHEBACKEND_EXPORT)
         COB_TRY(open_export(local, options->folder, backend->cancel));
     else
@@ -317,7 +311,7 @@ static struct cob_error *read_entry(const struct layout_folder *local, const cha
 }
 
 static struct cob_error *local_get_document(struct cob_cachebackend *backend, const char *name,
-    struct cob_cachebackend_document **ret_document)
+    struct cob_cancel *cancel, struct cob_cachebackend_document **ret_document)
 {
     const struct layout_folder *local = backend->own;
     const char *tag = name ? name : backend->options->tag;
@@ -326,7 +320,7 @@ static struct cob_error *local_get_document(struct cob_cachebackend *backend, co
 
     if (name && cob_digest_is_valid(name))
         digest = name;
-    COB_TRY(cob_local_wait_for_writers(local->folder_fd, backend->cancel));
+    COB_TRY(cob_local_wait_for_writers(local->folder_fd, cancel));
     COB_TRY(cob_local_read_index(local->folder_fd, &index));
     const json_t *entry = find_entry(index, tag, digest);
     if (!digest && !entry)
@@ -392,7 +386,6 @@ static struct cob_error *local_put_document(struct cob_cachebackend *backend, co
     const char *media_type, GBytes *bytes, const struct cob_cachebackend_document *seen,
     bool *ret_is_put)
 {
-    struct layout_folder *local = backend->own;
     const char *tag = name ? name : backend->options->tag;
     g_autofree char *digest = NULL;
 
@@ -403,9 +396,7 @@ static struct cob_error *local_put_document(struct cob_cachebackend *backend, co
     if (!entry)
         return cob_fail(COB_INVALID, "tag %.100s is not text", tag);
     COB_TRY(put_entry(backend, tag, entry, seen, ret_is_put));
-    g_mutex_lock(&local->lock);
-    g_hash_table_add(local->names, g_strdup(tag));
-    g_mutex_unlock(&local->lock);
+    cob_backend_puts_add(backend->options->puts, tag);
     return NULL;
 }
 

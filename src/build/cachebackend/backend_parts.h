@@ -14,7 +14,7 @@ struct backend_impl {
     struct cob_error *(*open)(struct cob_cachebackend *backend); /* sets backend->own */
     void (*close)(void *own);                                    /* NULL is passed over */
     struct cob_error *(*get_document)(struct cob_cachebackend *backend, const char *name,
-        struct cob_cachebackend_document **ret_document);
+        struct cob_cancel *cancel, struct cob_cachebackend_document **ret_document);
     struct cob_error *(*put_document)(struct cob_cachebackend *backend, const char *name,
         const char *media_type, GBytes *bytes, const struct cob_cachebackend_document *seen,
         bool *ret_is_put);
@@ -40,6 +40,12 @@ struct cob_cachebackend {
     GMutex lock;                                    /* guards what follows */
     GHashTable *there;                              /* char *, owned: blobs known to be there */
 };
+
+/* Names of documents that were put. threads: any. */
+struct cob_cachebackend_puts *cob_backend_puts_new(void);
+void cob_backend_puts_free(struct cob_cachebackend_puts *puts);
+void cob_backend_puts_add(struct cob_cachebackend_puts *puts, const char *name);
+bool cob_backend_puts_has(struct cob_cachebackend_puts *puts, const char *name);
 
 /* A document of bytes; takes a reference on them. media_type, version: copied; NULL is "" or NULL.
  */

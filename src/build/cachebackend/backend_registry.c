@@ -39,14 +39,13 @@ static void registry_close(void *own)
 
 /* registry.insecure: which of plain HTTP and TLS that nobody vouches for is it? Two threads that
  * come here first both ask. */
-static struct cob_error *meet(struct cob_cachebackend *backend)
+static struct cob_error *meet(struct cob_cachebackend *backend, struct cob_cancel *cancel)
 {
     struct repository *repository = backend->own;
 
     if (!backend->options->is_insecure || g_atomic_int_get(&repository->is_met))
         return NULL;
-    COB_TRY(cob_registry_allow_insecure(
-        backend->registry, backend->options->ref->domain, backend->cancel));
+    COB_TRY(cob_registry_allow_insecure(backend->registry, backend->options->ref->domain, cancel));
     g_atomic_int_set(&repository->is_met, 1);
     return NULL;
 }
@@ -71,13 +70,13 @@ static struct cob_error *find_ref(
 }
 
 static struct cob_error *get_ref(struct cob_cachebackend *backend, const struct cob_ref *ref,
-    struct cob_cachebackend_document **ret_document)
+    struct cob_cancel *cancel, struct cob_cachebackend_document **ret_document)
 {
     bool is_export = backend->options->way == COB_CACHEBACKEND_EXPORT;
     g_autoptr(cob_registry_manifest) manifest = NULL;
     struct cob_error *err =
-        is_export ? cob_registry_get_pushed(backend->registry, ref, backend->cancel, &manifest)
-                  : cob_registry_get_manifest(backend->registry, ref, backend->cancel, &manifest);
+        is_export ? cob_registry_get_pushed(backend->registry, ref, cancel, &manifest)
+                  : cob_registry_get_manifest(backend->registry, ref, cancel, &manifest);
 
     if (err && cob_error_code(err) == COB_NOT_FOUND) {
         cob_error_free(err);
@@ -90,13 +89,13 @@ static struct cob_error *get_ref(struct cob_cachebackend *backend, const struct 
 }
 
 static struct cob_error *registry_get_document(struct cob_cachebackend *backend, const char *name,
-    struct cob_cachebackend_document **ret_document)
+    struct cob_cancel *cancel, struct cob_cachebackend_document **ret_document)
 {
     g_autoptr(cob_ref) ref = NULL;
 
-    COB_TRY(meet(backend));
+    COB_TRY(meet(backend, cancel));
     COB_TRY(find_ref(backend, name, &ref));
-    return get_ref(backend, ref, ret_document);
+    return get_ref(backend, ref, cancel, ret_document);
 }
 
 static struct cob_error *sleep_us(int64_t us, struct cob_cancel *cancel)
@@ -112,7 +111,7 @@ static struct cob_error *is_digest_there(
 {
     g_autoptr(cob_cachebackend_document) now = NULL;
 
-    COB_TRY(get_ref(backend, ref, &now));
+    COB_TRY(get_ref(backend, ref, backend->cancel, &now));
     *ret_is = g_strcmp0(now ? now->digest : NULL, digest) == 0;
     return NULL;
 }
@@ -141,7 +140,7 @@ static struct cob_error *registry_put_document(struct cob_cachebackend *backend,
 {
     g_autoptr(cob_ref) ref = NULL;
 
-    COB_TRY(meet(backend));
+    COB_TRY(meet(backend, backend->cancel));
     COB_TRY(find_ref(backend, name, &ref));
     if (ret_is_put)
         return compare_and_put(backend, ref, media_type, bytes, seen, ret_is_put);
@@ -161,7 +160,7 @@ static struct cob_error *registry_has_blob(
 {
     const struct cob_registry_blob blob = blob_of(backend, digest, size);
 
-    COB_TRY(meet(backend));
+    COB_TRY(meet(backend, backend->cancel));
     return cob_registry_has_blob(backend->registry, &blob, backend->cancel, ret_has);
 }
 
@@ -170,7 +169,7 @@ static struct cob_error *registry_get_blob(struct cob_cachebackend *backend, con
 {
     const struct cob_registry_blob blob = blob_of(backend, digest, size);
 
-    COB_TRY(meet(backend));
+    COB_TRY(meet(backend, backend->cancel));
     return cob_registry_get_blob(backend->registry, &blob, sink, backend->cancel);
 }
 
@@ -180,7 +179,7 @@ static struct cob_error *registry_put_blob(
     const struct cob_registry_blob blob = blob_of(backend, digest, size);
     const struct cob_registry_source source = {.read = cob_backend_read_fd, .arg = &fd};
 
-    COB_TRY(meet(backend));
+    COB_TRY(meet(backend, backend->cancel));
     return cob_registry_push_blob(backend->registry, &blob, &source, backend->cancel, ret_is_new);
 }
 

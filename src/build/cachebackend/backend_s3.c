@@ -41,14 +41,14 @@ static char *document_key(const struct cob_cachebackend_options *options, const 
 }
 
 static struct cob_error *s3_get_document(struct cob_cachebackend *backend, const char *name,
-    struct cob_cachebackend_document **ret_document)
+    struct cob_cancel *cancel, struct cob_cachebackend_document **ret_document)
 {
     g_autofree char *key = document_key(backend->options, name);
     g_autofree char *etag = NULL;
     g_autoptr(GBytes) bytes = NULL;
 
-    COB_TRY(cob_s3_get_bytes(
-        backend->own, key, COB_LIMIT_CACHE_DOCUMENT_BYTES, backend->cancel, &bytes, &etag));
+    COB_TRY(
+        cob_s3_get_bytes(backend->own, key, COB_LIMIT_CACHE_DOCUMENT_BYTES, cancel, &bytes, &etag));
     *ret_document = bytes ? cob_backend_document_new(bytes, NULL, etag) : NULL;
     return NULL;
 }

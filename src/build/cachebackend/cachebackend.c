@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "build/cachebackend/backend_parts.h"
+#include "build/cachebackend/timeout.h"
 #include "util/digest.h"
 #include "util/fs.h"
 #include "util/limits.h"
@@ -81,13 +82,26 @@ void cob_cachebackend_document_free(struct cob_cachebackend_document *document)
 
 /* --- documents --- */
 
+static struct cob_error *get_in_time(struct cob_cachebackend *backend, const char *name,
+    struct cob_cachebackend_document **ret_document)
+{
+    int64_t timeout_s = backend->options->timeout_s;
+    struct timeout *timeout = NULL;
+
+    if (backend->options->type == COB_CACHEBACKEND_LOCAL || timeout_s == 0)
+        return backend->impl->get_document(backend, name, backend->cancel, ret_document);
+    COB_TRY(cob_timeout_new(backend->cancel, timeout_s, &timeout));
+    struct cob_error *err =
+        backend->impl->get_document(backend, name, cob_timeout_cancel(timeout), ret_document);
+    return cob_timeout_end(timeout, err);
+}
+
 struct cob_error *cob_cachebackend_get_document(struct cob_cachebackend *backend, const char *name,
     struct cob_cachebackend_document **ret_document)
 {
     struct cob_cachebackend_document *document = NULL;
 
-    COB_TRY(cob_wrap(
-        backend->impl->get_document(backend, name, &document), "cache %s", backend->options->text));
+    COB_TRY(cob_wrap(get_in_time(backend, name, &document), "cache %s", backend->options->text));
     *ret_document = document;
     return NULL;
 }

@@ -57,6 +57,7 @@ struct cob_cachebackend_options {
     unsigned n_tries;        /* of one request; 0: the usual number */
 
     unsigned n_parallel; /* transfers at a time that the user asked for; 4 */
+    int64_t timeout_s;   /* for a document to come, of a registry or s3; 60 */
 
     /* of export */
     enum cob_cachebackend_mode mode;
@@ -70,6 +71,8 @@ struct cob_cachebackend_options {
     /* Which cache mounts go along: "mounts=true", or "mounts=ID;ID". */
     bool has_all_mounts;
     char **mounts; /* NULL: none by name */
+
+    struct cob_cachebackend_puts *puts; /* private: documents that were put with these options */
 };
 
 /*
@@ -121,6 +124,7 @@ COB_AUTOPTR(cob_cachebackend_document, cob_cachebackend_document_free)
  *
  * name:          NULL: the one of the options (tag, digest or name).
  * ret_document:  the caller's; NULL when there is none.
+ * errors:        COB_TIMEOUT after timeout_s, whatever was in the way.
  */
 COB_RESULT struct cob_error *cob_cachebackend_get_document(struct cob_cachebackend *backend,
     const char *name, struct cob_cachebackend_document **ret_document);
@@ -158,8 +162,8 @@ COB_RESULT struct cob_error *cob_cachebackend_put_bytes(
     struct cob_cachebackend *backend, GBytes *bytes, char **ret_digest);
 
 /* Remove every blob that no document of the folder leads to, and with is_reset every document but
- * those that were put through this backend: so what goes to one folder goes through one. local
- * alone can do it; others do nothing. No other call may be running on this backend. Beside another
+ * those that were put with these options, through any backend. local alone can do it; others do
+ * nothing. No other call may be running on this backend. Beside another
  * exporter nothing is removed: he who ends last does it.
  * Follows manifests, indexes and their configs' and layers' descriptors. */
 COB_RESULT struct cob_error *cob_cachebackend_sweep(struct cob_cachebackend *backend);

@@ -12,12 +12,10 @@
 
 struct layout_folder {
     int folder_fd;
-    int blobs_fd;      /* of an export, blobs/sha256; -1: none */
-    int ingest_fd;     /* likewise, ingest */
-    int layout_fd;     /* likewise: carries the lock */
-    int is_locked;     /* atomic; layout_fd is, shared */
-    GMutex lock;       /* guards names */
-    GHashTable *names; /* char *, owned: documents that were put here */
+    int blobs_fd;  /* of an export, blobs/sha256; -1: none */
+    int ingest_fd; /* likewise, ingest */
+    int layout_fd; /* likewise: carries the lock */
+    int is_locked; /* atomic; layout_fd is, shared */
 };
 
 /* flock(), and a wish to stop is obeyed while another holds it. */

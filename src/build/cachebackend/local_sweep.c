@@ -147,18 +147,16 @@ static struct cob_error *remove_orphans(
 }
 
 /* Of reset=true: forget the documents that are not from here. */
-static void keep_own_entries(struct layout_folder *local, json_t *index)
+static void keep_own_entries(struct cob_cachebackend_puts *puts, json_t *index)
 {
     json_t *manifests = json_object_get(index, "manifests");
 
-    g_mutex_lock(&local->lock);
     for (size_t i = json_array_size(manifests); i-- > 0;) {
         const char *name = cob_local_name_of(json_array_get(manifests, i));
 
-        if (!name || !g_hash_table_contains(local->names, name))
+        if (!name || !cob_backend_puts_has(puts, name))
             json_array_remove(manifests, i);
     }
-    g_mutex_unlock(&local->lock);
 }
 
 static struct cob_error *sweep_alone(struct cob_cachebackend *backend)
@@ -171,7 +169,7 @@ static struct cob_error *sweep_alone(struct cob_cachebackend *backend)
     COB_TRY(cob_local_read_index(local->folder_fd, &index));
     size_t n_before = json_array_size(json_object_get(index, "manifests"));
     if (backend->options->is_reset)
-        keep_own_entries(local, index);
+        keep_own_entries(backend->options->puts, index);
     if (json_array_size(json_object_get(index, "manifests")) < n_before)
         COB_TRY(cob_local_write_index(local->folder_fd, index));
     return remove_orphans(local->folder_fd, index, backend->cancel);

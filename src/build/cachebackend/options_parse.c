@@ -10,6 +10,8 @@
 #define MAX_LEVEL 22 /* of zstd */
 #define REFRESH_S (24 * 60 * 60)
 #define N_PARALLEL 4
+#define TIMEOUT_S 60
+#define MAX_DURATION_S 1000000000
 
 static const char *const type_names[] = {[COB_CACHEBACKEND_LOCAL] = "local",
     [COB_CACHEBACKEND_REGISTRY] = "registry",
@@ -142,6 +144,8 @@ static bool read_duration(const char *value, int64_t *ret_s)
         if (unit_s == 0 || number > 1000000)
             return false;
         total += (int64_t)number * unit_s;
+        if (total > MAX_DURATION_S)
+            return false;
         at = end + 1;
     }
     *ret_s = total;
@@ -440,6 +444,8 @@ struct cob_error *cob_cachebackend_options_parse(
         .manifests_prefix = g_strdup("manifests/"),
         .touch_refresh_s = REFRESH_S,
         .n_parallel = N_PARALLEL,
+        .timeout_s = TIMEOUT_S,
+        .puts = cob_backend_puts_new(),
         .is_image_manifest = true,
         .is_oci_types = true,
         .compression_level = -1,
@@ -472,5 +478,6 @@ void cob_cachebackend_options_free(struct cob_cachebackend_options *options)
     g_strfreev(options->other_names);
     g_free(options->compression);
     g_strfreev(options->mounts);
+    cob_backend_puts_free(options->puts);
     g_free(options);
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "build/cachebackend/cachebackend.h"
+#include "build/cachebackend/backend_parts.h"
 
 /* How a value is read. */
 enum option_kind {

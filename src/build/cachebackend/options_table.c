@@ -35,6 +35,7 @@ const struct option_row cob_cachebackend_options_table[] = {
     {"retry_max_attempts", ON_S3, BOTH, OPTION_COUNT, AT(n_tries)},
     {"retry_mode", ON_S3, BOTH, OPTION_RETRY_MODE, 0},
     {"disable_accept_encoding", ON_S3, BOTH, OPTION_UNUSED_FLAG, 0},
+    {"timeout", ON_REGISTRY | ON_S3, BOTH, OPTION_DURATION, AT(timeout_s)},
     {"mode", ON_ALL, ON_EXPORT, OPTION_MODE, AT(mode)},
     {"image-manifest", ON_BLOBS, ON_EXPORT, OPTION_FLAG, AT(is_image_manifest)},
     {"oci-mediatypes", ON_BLOBS, ON_EXPORT, OPTION_FLAG, AT(is_oci_types)},

@@ -121,6 +121,16 @@ typedef enum cob_context_verdict (*cob_context_filter)(void *arg, const char *pa
 COB_RESULT struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
     cob_context_filter filter, void *arg, struct cob_cancel *cancel, struct cob_sha256 *ret_sha);
 
+/* The entries that such a digest is made of, in its order, through a callback. After the digest it
+ * costs no more than the walk through what is in memory. */
+typedef void (*cob_context_visit)(void *arg, size_t index);
+COB_RESULT struct cob_error *cob_context_each(struct cob_context *context, size_t index,
+    cob_context_filter filter, void *filter_arg, cob_context_visit visit, void *visit_arg);
+
+/* What a file holds, if it was digested. */
+bool cob_context_known_digest(
+    struct cob_context *context, size_t index, struct cob_sha256 *ret_sha);
+
 /* Open a regular file for reading; its size and times are what the walk saw.
  * errors: COB_ABORTED "file changed while it was copied" when they are not. */
 COB_RESULT struct cob_error *cob_context_open_file(

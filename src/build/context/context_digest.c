@@ -152,7 +152,9 @@ struct digest {
     void *arg;
     GArray *passed; /* size_t: directories around here that take part if something in them does */
     struct cob_cancel *cancel;
-    struct cob_hasher *hasher;
+    struct cob_hasher *hasher; /* NULL: nothing is digested: */
+    cob_context_visit visit;   /* the entries are shown */
+    void *visit_arg;
 };
 
 static const char *path_from_root(const struct digest *digest, size_t index)
@@ -165,6 +167,15 @@ static const char *path_from_root(const struct digest *digest, size_t index)
     return context_path(digest->context, index) + root_len + (root_len > 0);
 }
 
+static struct cob_error *take_one(struct digest *digest, size_t index)
+{
+    if (digest->hasher)
+        return add_entry(
+            digest->context, index, path_from_root(digest, index), digest->cancel, digest->hasher);
+    digest->visit(digest->visit_arg, index);
+    return NULL;
+}
+
 static struct cob_error *take(struct digest *digest, size_t index)
 {
     struct cob_context *context = digest->context;
@@ -173,11 +184,10 @@ static struct cob_error *take(struct digest *digest, size_t index)
         size_t dir = g_array_index(digest->passed, size_t, i);
 
         if (index < context_at(context, dir)->end)
-            COB_TRY(add_entry(
-                context, dir, path_from_root(digest, dir), digest->cancel, digest->hasher));
+            COB_TRY(take_one(digest, dir));
     }
     g_array_set_size(digest->passed, 0);
-    return add_entry(context, index, path_from_root(digest, index), digest->cancel, digest->hasher);
+    return take_one(digest, index);
 }
 
 /* Returns the next entry to look at. */
@@ -200,7 +210,7 @@ static struct cob_error *digest_all(struct digest *digest)
             is_asked ? digest->filter(digest->arg, path_from_root(digest, i), is_dir)
                      : COB_CONTEXT_TAKE;
 
-        if (n % 256 == 0)
+        if (digest->cancel && n % 256 == 0)
             COB_TRY(cob_cancel_check(digest->cancel));
         if (verdict != COB_CONTEXT_TAKE) {
             i = pass_over(digest, i, verdict);
@@ -217,9 +227,42 @@ struct cob_error *cob_context_digest(struct cob_context *context, size_t index,
 {
     g_autoptr(cob_hasher) hasher = cob_hasher_new();
     g_autoptr(GArray) passed = g_array_new(false, false, sizeof(size_t));
-    struct digest digest = {context, index, filter, arg, passed, cancel, hasher};
+    struct digest digest = {.context = context,
+        .root = index,
+        .filter = filter,
+        .arg = arg,
+        .passed = passed,
+        .cancel = cancel,
+        .hasher = hasher};
 
     COB_TRY(digest_all(&digest));
     *ret_sha = cob_hasher_finish(hasher);
     return NULL;
+}
+
+struct cob_error *cob_context_each(struct cob_context *context, size_t index,
+    cob_context_filter filter, void *filter_arg, cob_context_visit visit, void *visit_arg)
+{
+    g_autoptr(GArray) passed = g_array_new(false, false, sizeof(size_t));
+    struct digest digest = {.context = context,
+        .root = index,
+        .filter = filter,
+        .arg = filter_arg,
+        .passed = passed,
+        .visit = visit,
+        .visit_arg = visit_arg};
+
+    return digest_all(&digest);
+}
+
+bool cob_context_known_digest(struct cob_context *context, size_t index, struct cob_sha256 *ret_sha)
+{
+    bool is_known;
+
+    g_mutex_lock(&context->lock);
+    is_known = context->has_sha && context->has_sha[index];
+    if (is_known)
+        *ret_sha = context->shas[index];
+    g_mutex_unlock(&context->lock);
+    return is_known;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
-#include "build/engine/engine_private.h"
+#include "build/engine/buildcache.h"
+#include "build/engine/explain.h"
+#include "build/engine/record.h"
 #include "build/exporters/exporters.h"
 
 void cob_engine_result_done(struct cob_engine_result *result)
@@ -10,17 +12,21 @@ void cob_engine_result_done(struct cob_engine_result *result)
     g_strfreev(result->platforms);
     g_strfreev(result->image_ids);
     g_free(result->names);
+    g_free(result->build_id);
+    g_free(result->cache_manifest);
 }
 
 /* A build on its way: what its stations hand to each other. */
 struct building {
     struct cob_engine *engine;
     const struct cob_engine_request *request;
-    const struct cob_observer *observer;
+    const struct cob_observer *observer; /* the history's */
+    struct cob_history_writer *history;
     struct cob_cancel *cancel;
     struct contexts contexts;
     struct frontend frontend;
     struct uses uses;
+    struct build_caches caches;
     GPtrArray *names;   /* char *, owned: the tags in full, then NULL */
     GHashTable *agents; /* of cob_engine_agents() */
     GPtrArray *outputs; /* struct cob_exporter_output, owned */
@@ -82,18 +88,26 @@ static struct cob_error *check_entitlements(const struct cob_engine_request *req
 
 /* --- solve and export --- */
 
+/* inline_cache: of a part; owned by it here. */
+static void part_done(void *part)
+{
+    g_free((char *)(uintptr_t)((struct cob_exporter_part *)part)->inline_cache);
+}
+
 /* What became of each target.  results: of the solver, in their order. */
 static GArray *parts_of(const struct building *building, const GPtrArray *results)
 {
     GArray *parts = g_array_new(FALSE, FALSE, sizeof(struct cob_exporter_part));
 
+    g_array_set_clear_func(parts, part_done);
     for (guint i = 0; i < results->len; i++) {
         const struct frontend_target *target =
             &g_array_index(building->frontend.targets, struct frontend_target, i);
         const struct cob_exporter_part part = {
             .snapshot = cob_ops_snapshot_of(g_ptr_array_index(results, i)),
             .config = target->result.config,
-            .platform = target->platform};
+            .platform = target->platform,
+            .inline_cache = cob_engine_caches_inline(&building->caches, i)};
 
         g_array_append_val(parts, part);
     }
@@ -122,6 +136,12 @@ static void note_images(
         result->platforms[i] = g_strdup(built->parts[i].platform);
 }
 
+static void start_caches(struct building *building)
+{
+    cob_engine_caches_start_exports(
+        &building->caches, building->engine, building->observer, building->cancel);
+}
+
 static struct cob_error *export_all(
     struct building *building, const GPtrArray *results, struct cob_engine_result *result)
 {
@@ -142,6 +162,7 @@ static struct cob_error *export_all(
     }
     if (building->names->len > 1)
         result->names = g_strjoinv(",", (char **)building->names->pdata);
+    start_caches(building);
     for (guint i = 0; i < building->outputs->len; i++)
         COB_TRY(cob_wrap(cob_exporter_output_write(
                              g_ptr_array_index(building->outputs, i), &built, building->cancel),
@@ -149,19 +170,61 @@ static struct cob_error *export_all(
     return NULL;
 }
 
-static struct cob_error *solve(struct building *building, const struct cob_llb_graph *graph,
-    const struct cob_solver_ops *table, struct cob_engine_result *result)
+/* Outputs and caches are written side by side. Of a build that failed, what succeeded is kept for
+ * the next one, but for one that the user has stopped. */
+static struct cob_error *finish(struct building *building, struct cob_error *failure,
+    const GPtrArray *solved, struct cob_engine_result *result)
 {
+    struct cob_error *err = failure;
+
+    if (!failure)
+        err = export_all(building, solved, result);
+    else if (cob_error_code(failure) != COB_CANCELLED)
+        start_caches(building);
+    struct cob_error *late = cob_engine_caches_end_exports(
+        &building->caches, building->observer, &result->cache_manifest);
+    /* Caches of mounts are exported here: every step has given them back. */
+    if (!err)
+        return late;
+    cob_error_free(late);
+    return err;
+}
+
+/* What the history and the reasons need to know before a step runs. */
+static struct explaining *begin_steps(const struct building *building,
+    const struct explain_request *request, const struct cob_llb_graph *graph)
+{
+    for (guint i = 0; i < graph->vertices->len; i++) {
+        const struct cob_llb_vertex *vertex = g_ptr_array_index(graph->vertices, i);
+
+        cob_history_expect(building->history, vertex->digest);
+    }
+    return explain_new(request, graph);
+}
+
+static struct cob_error *solve(struct building *building, const struct cob_llb_graph *graph,
+    struct cob_ops *ops, struct cob_engine_result *result)
+{
+    const struct explain_request reasons = {.store = building->engine->store,
+        .build = building->request,
+        .contexts = &building->contexts,
+        .dockerfile = building->frontend.file->data,
+        .ops = ops,
+        .history = building->history,
+        .observer = building->observer};
+    g_autoptr(explaining) explain = begin_steps(building, &reasons, graph);
     const struct cob_solver_index index = cob_engine_index(&building->uses);
-    const struct cob_solver_request request = {.graph = graph,
-        .ops = table,
+    struct cob_solver_request request = {.graph = graph,
+        .ops = cob_ops_table(ops),
         .index = &index,
         .observer = building->observer,
+        .witness = explain_witness(explain),
         .n_parallel = building->request->n_parallel};
     g_autoptr(GPtrArray) solved = NULL;
 
-    COB_TRY(cob_solver_solve(&request, building->cancel, &solved));
-    COB_TRY(export_all(building, solved, result));
+    cob_engine_caches_attach(&building->caches, building->engine->store, &request);
+    struct cob_error *err = cob_solver_solve(&request, building->cancel, &solved);
+    COB_TRY(finish(building, err, solved, result));
     return cob_engine_uses_save(&building->uses);
 }
 
@@ -169,7 +232,7 @@ static struct cob_error *solve_with_ops(struct building *building, struct cob_op
     const struct cob_llb_graph *graph, struct cob_engine_result *result)
 {
     g_autoptr(cob_ops) ops = cob_ops_new(config);
-    struct cob_error *err = solve(building, graph, cob_ops_table(ops), result);
+    struct cob_error *err = solve(building, graph, ops, result);
     struct cob_error *late = cob_ops_finish(ops);
 
     if (!late && !cob_cancel_is_set(building->cancel))
@@ -269,35 +332,70 @@ static struct cob_error *build(
     COB_TRY(check_names(building));
     COB_TRY(check_outputs(building));
     COB_TRY(check_entitlements(building->request));
+    COB_TRY(cob_engine_caches_open(building->request, &building->caches));
     COB_TRY(cob_engine_frontend(call, &building->frontend));
     COB_TRY(check_platforms(building));
     COB_TRY(join_graph(building, &graph));
+    COB_TRY(cob_engine_caches_import(
+        &building->caches, building->engine, building->observer, building->cancel));
+    /* Caches of mounts are imported here: no step runs yet. */
     return run_graph(building, graph, result);
+}
+
+static struct cob_error *build_all(struct building *building, struct cob_engine_result *result)
+{
+    struct frontend_call call = {building->engine, building->request, building->observer,
+        building->cancel, &building->contexts, NULL};
+    struct cob_error *err;
+
+    cob_engine_uses_init(&building->uses, building->engine->store);
+    err = cob_engine_agents(building->request, building->cancel, &call.agents);
+    building->agents = call.agents;
+    if (!err)
+        err = cob_engine_contexts_open(&call, &building->contexts);
+    if (!err)
+        err = cob_wrap(build(building, &call, result), "failed to solve");
+    if (building->caches.from)
+        cob_engine_caches_close(&building->caches);
+    cob_engine_uses_done(&building->uses);
+    cob_engine_frontend_done(&building->frontend);
+    cob_engine_contexts_close(&building->contexts);
+    g_clear_pointer(&building->names, g_ptr_array_unref);
+    g_clear_pointer(&building->agents, g_hash_table_unref);
+    g_clear_pointer(&building->outputs, g_ptr_array_unref);
+    return err;
+}
+
+/* The build is over, well or not. */
+static void end_record(
+    struct building *building, const struct cob_error *err, struct cob_engine_result *result)
+{
+    struct cob_engine *engine = building->engine;
+    json_auto_t *came_of_it = err ? NULL : record_result(result);
+
+    result->build_id = g_strdup(cob_history_id(building->history));
+    cob_history_end(building->history, err, came_of_it);
+    cob_error_free(
+        cob_engine_trim_history(engine, &engine->history_limits)); /* the next one will */
 }
 
 struct cob_error *cob_engine_build(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result)
 {
-    struct building building = {
-        .engine = engine, .request = request, .observer = observer, .cancel = cancel};
-    struct frontend_call call = {engine, request, observer, cancel, &building.contexts, NULL};
+    json_auto_t *about = record_about(request);
+    struct cob_history_writer *history = cob_history_begin(engine->store, about, observer);
+    struct building building = {.engine = engine,
+        .request = request,
+        .observer = cob_history_observer(history),
+        .history = history,
+        .cancel = cancel};
     struct cob_engine_result result = {0};
     struct cob_error *err;
 
-    cob_engine_uses_init(&building.uses, engine->store);
-    err = cob_engine_agents(request, cancel, &call.agents);
-    building.agents = call.agents;
-    if (!err)
-        err = cob_engine_contexts_open(&call, &building.contexts);
-    if (!err)
-        err = cob_wrap(build(&building, &call, &result), "failed to solve");
-    cob_engine_uses_done(&building.uses);
-    cob_engine_frontend_done(&building.frontend);
-    cob_engine_contexts_close(&building.contexts);
-    g_clear_pointer(&building.names, g_ptr_array_unref);
-    g_clear_pointer(&building.agents, g_hash_table_unref);
-    g_clear_pointer(&building.outputs, g_ptr_array_unref);
+    record_hide(request, history);
+    err = build_all(&building, &result);
+    end_record(&building, err, &result);
     if (!err) {
         *ret_result = result;
         return NULL;

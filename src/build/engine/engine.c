@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "build/engine/engine_private.h"
+#include "build/engine/explain.h"
 #include "util/fs.h"
 
 struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret_engine)
@@ -15,6 +16,8 @@ struct cob_error *cob_engine_open(const char *root_path, struct cob_engine **ret
     engine->registry = cob_registry_new(NULL);
     engine->images = cob_image_source_new(engine->store, engine->registry);
     engine->remotes = cob_remote_source_new(engine->store);
+    engine->history_limits = (struct cob_history_limits){
+        .max_age_s = COB_HISTORY_MAX_AGE_S, .max_entries = COB_HISTORY_MAX_ENTRIES};
     *ret_engine = g_steal_pointer(&engine);
     return NULL;
 }
@@ -59,6 +62,21 @@ struct cob_error *cob_engine_cachemounts(
         COB_TRY(cob_cachemount_pool_open(engine->store, NULL, NULL, &engine->cachemounts));
     *ret_pool = engine->cachemounts;
     return NULL;
+}
+
+void cob_engine_set_history_limits(
+    struct cob_engine *engine, const struct cob_history_limits *limits)
+{
+    engine->history_limits = *limits;
+}
+
+struct cob_error *cob_engine_trim_history(
+    struct cob_engine *engine, const struct cob_history_limits *limits)
+{
+    unsigned n_removed = 0;
+
+    COB_TRY(cob_history_trim(engine->store, limits, &n_removed));
+    return n_removed > 0 ? explain_trim(engine->store, limits->max_age_s) : NULL;
 }
 
 struct cob_error *cob_engine_pull(struct cob_engine *engine, const char *name, const char *platform,

@@ -61,18 +61,23 @@ struct cob_engine_request {
     size_t n_ulimits;
     const struct cob_engine_secret *secrets;
     size_t n_secrets;
-    const char *const *ssh;     /* "default", "ID=SOCKET", "ID=KEY,KEY" */
-    const char *const *attests; /* "type=sbom,disabled=true"; of a type the last one counts */
-    const char *const *outputs; /* "type=oci,dest=x.tar"; NULL: only the image store */
+    const char *const *ssh;        /* "default", "ID=SOCKET", "ID=KEY,KEY" */
+    const char *const *attests;    /* "type=sbom,disabled=true"; of a type the last one counts */
+    const char *const *outputs;    /* "type=oci,dest=x.tar"; NULL: only the image store */
+    const char *const *cache_from; /* "type=local,src=x", or a reference to a registry */
+    const char *const *cache_to;   /* "type=local,dest=x,mode=max" */
     unsigned n_parallel;
+    bool is_explaining; /* for each step that runs, tell why: cob_event_warning.is_reason */
 };
 
 struct cob_engine_result {
     char *image_id; /* digest of the config; NULL when no image was asked for. Of several platforms
                       * it is this machine's, or else the first one's */
-    char **platforms; /* of an image for several of them; else NULL */
-    char **image_ids; /* likewise, the digest of each */
-    char *names;      /* the image's, in full, with a comma between them; NULL: it has none */
+    char **platforms;     /* of an image for several of them; else NULL */
+    char **image_ids;     /* likewise, the digest of each */
+    char *names;          /* the image's, in full, with a comma between them; NULL: it has none */
+    char *cache_manifest; /* descriptor of the cache that was exported, as JSON; NULL: none was */
+    char *build_id;       /* in the history, see build/history */
 };
 void cob_engine_result_done(struct cob_engine_result *result);
 
@@ -85,6 +90,16 @@ void cob_engine_result_done(struct cob_engine_result *result);
 COB_RESULT struct cob_error *cob_engine_build(struct cob_engine *engine,
     const struct cob_engine_request *request, const struct cob_observer *observer,
     struct cob_cancel *cancel, struct cob_engine_result *ret_result);
+
+/* Drop what is past the limits of what is kept of builds: their records, and what explains steps.
+ * The end of a build does so with the engine's own limits. */
+struct cob_history_limits;
+COB_RESULT struct cob_error *cob_engine_trim_history(
+    struct cob_engine *engine, const struct cob_history_limits *limits);
+
+/* The limits from now on.  limits: copied. */
+void cob_engine_set_history_limits(
+    struct cob_engine *engine, const struct cob_history_limits *limits);
 
 /* What can be asked of a Dockerfile without building it.
  * spec: BuildKit frontend/subrequests; the versions are in subrequest_table.c. */

@@ -4,10 +4,13 @@
  *
  *     engine.c      the store opened, the parts made when they are needed
  *     build.c       a request through all its stations
+ *     buildcache.c  --cache-from and --cache-to
  *     frontend.c    Dockerfile, .dockerignore and base images: bytes in, LLB out
  *     cacheindex.c  the solver's index: cache records in the database, locks in the store
  *     cachemounts.c cache mounts before a build, emptied, and after it, held to their quotas
  *     client.c      what ops ask of the user's side: directories and secrets
+ *     explain.c     why steps run; explain_records.c what is kept for that
+ *     record.c      what the history keeps of a request
  *     internal.c    steps that cob adds, shown as vertices: "[internal] load .dockerignore"
  *     runimage.c    cob run
  *     subrequest.c  what the frontend says of a Dockerfile, as JSON and as text
@@ -16,6 +19,7 @@
 
 #include "build/engine/engine.h"
 #include "build/executor/executor.h"
+#include "build/history/history.h"
 #include "build/images/images.h"
 #include "build/ops/ops.h"
 #include "build/solver/solver.h"
@@ -31,6 +35,7 @@ struct cob_engine {
     struct cob_remote_source *remotes;
     struct cob_executor *executor;           /* NULL until something runs */
     struct cob_cachemount_pool *cachemounts; /* likewise */
+    struct cob_history_limits history_limits;
 };
 
 /* The executor and the pool of cache mounts, made at the first call. Borrowed. */

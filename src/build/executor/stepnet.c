@@ -36,7 +36,8 @@ struct helper {
     const char *const *args;
 };
 
-/* Steps see "eth0", as in other people's containers. @N: the namespace's descriptor, @R: where to say that it is ready. */
+/* Steps see "eth0", as in other people's containers. @N: the namespace's descriptor, @R: where to
+ * say that it is ready. */
 static const char *const slirp_sandboxed[] = {"slirp4netns", "--configure", "--mtu=65520",
     "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp", "--ready-fd=@R",
     "--netns-type=path", "/proc/self/fd/@N", "eth0", NULL};

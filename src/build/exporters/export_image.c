@@ -252,6 +252,8 @@ static struct cob_error *complete(const struct cob_exporter_result *result,
     g_autoptr(GArray) archives = NULL;
 
     COB_TRY(cob_oci_config_parse(part->config, &config));
+    g_free(config->inline_cache); /* of the base image */
+    config->inline_cache = g_strdup(part->inline_cache);
     COB_TRY(measure_all(result, image->layers, cancel, &archives));
     image->size_bytes = add_diff_ids(config, archives);
     fit_history(config, archives);

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "build/event.h"
+#include "disk/layer/layer.h"
 #include "disk/snapshot/snapshot.h"
 #include "util/cancel.h"
 
@@ -27,6 +28,7 @@ struct cob_exporter_part {
     struct cob_snapshot *snapshot; /* its top; NULL: scratch */
     GBytes *config;                /* image config JSON: history without times, rootfs empty */
     const char *platform;          /* "linux/amd64" */
+    const char *inline_cache;      /* base64, for the config; NULL: none. See build/remotecache */
 };
 
 /* What was built. All borrowed. */
@@ -61,6 +63,27 @@ COB_RESULT struct cob_error *cob_exporter_complete(const struct cob_exporter_res
  * ret_image_ids: char *, one a part; the caller's. */
 COB_RESULT struct cob_error *cob_exporter_store(
     const struct cob_exporter_result *result, struct cob_cancel *cancel, char ***ret_image_ids);
+
+/* How a layer becomes a blob. */
+struct cob_exporter_packing {
+    struct cob_store *store;
+    enum cob_layer_compression compression;
+    bool has_level; /* of blobs that are made; those that are there stay as they are */
+    int level;
+    bool is_forced;            /* make it anew in any case */
+    struct cob_cancel *cancel; /* NULL: never */
+};
+struct cob_exporter_blob {
+    char *digest, *diff_id; /* the caller's */
+    uint64_t size;
+};
+
+/* A layer as a blob of the store, which is made when it is not there, and remembered.
+ * threads:  any; of several that want the same layer one makes it.
+ * errors:   COB_DATA_LOSS when its files do not make the tar that its diff id stands for: a layer
+ *           of an image that another program wrote. */
+COB_RESULT struct cob_error *cob_exporter_layer_blob(const struct cob_exporter_packing *packing,
+    struct cob_snapshot *layer, struct cob_exporter_blob *ret_blob);
 
 /* One --output, parsed. */
 struct cob_exporter_output;

@@ -25,6 +25,7 @@
  */
 #pragma once
 
+#include "build/history/history.h"
 #include "disk/store/store.h"
 #include "util/cancel.h"
 
@@ -101,12 +102,14 @@ struct cob_gc_policy {
     bool is_enabled;     /* after builds */
     int64_t interval_us; /* between two looks, as long as builds change nothing */
     struct cob_gc_budget budgets[COB_GC_N_BUDGETS];
+    struct cob_history_limits history; /* of builds' records */
 };
 
 /* What holds without a cob.toml. */
 struct cob_gc_policy cob_gc_policy_default(void);
 
-/* Change a policy by the table [gc] of a cob.toml.  errors: COB_INVALID, at the line. */
+/* Change a policy by the tables [gc] and [history] of a cob.toml.
+ * errors: COB_INVALID, at the line. */
 COB_RESULT struct cob_error *cob_gc_policy_parse(
     struct cob_srcfile *file, struct cob_gc_policy *policy);
 

@@ -380,6 +380,10 @@ static struct cob_error *add_rest(struct cob_store *store, GPtrArray *records)
     add_fixed(records, "cob.db", "the database, and the store's own folders", sum);
     if (fstatat(cob_store_root_fd(store), "reserve", &st, AT_SYMLINK_NOFOLLOW) == 0)
         add_fixed(records, "reserve", "kept so that a full disk can be tidied", bytes_of(&st));
+    if (fstatat(cob_store_root_fd(store), "history", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        COB_TRY(cob_tree_measure(cob_store_root_fd(store), "history", &usage));
+        add_fixed(records, "history", "records of builds, see cob history", usage.size_bytes);
+    }
     COB_TRY(cob_tree_measure(cob_store_root_fd(store), "tmp", &usage));
     add_fixed(records, "tmp", "what is being made now", usage.size_bytes);
     return NULL;

@@ -10,12 +10,14 @@
 
 #define DAY_US (24 * 3600 * (int64_t)G_USEC_PER_SEC)
 #define MINUTE_US (60 * (int64_t)G_USEC_PER_SEC)
+#define MAX_HISTORY_ENTRIES 100000
 
 /* All classes together: as BuildKit's, min(10 %, 10 GB) that stay and min(80 %, 100 GB) at most. */
 static const struct cob_gc_policy standard =
     {
         .is_enabled = true,
         .interval_us = MINUTE_US,
+        .history = {.max_age_s = COB_HISTORY_MAX_AGE_S, .max_entries = COB_HISTORY_MAX_ENTRIES},
         .budgets =
             {
                 [COB_GC_BLOBS] = {.keep_us = 14 * DAY_US,
@@ -165,6 +167,47 @@ static struct cob_error *read_gc(
     return NULL;
 }
 
+static struct cob_error *read_entries(const struct setting *setting, unsigned *ret_n)
+{
+    const struct cob_toml_value *value = setting->value;
+
+    if (value->type != COB_TOML_INT || value->number < 0 || value->number > MAX_HISTORY_ENTRIES)
+        return fail_type(setting, "a number from 0 to 100000");
+    *ret_n = (unsigned)value->number;
+    return NULL;
+}
+
+static struct cob_error *read_history_setting(
+    const struct setting *setting, struct cob_history_limits *limits)
+{
+    static const char *const keys[] = {"max-age", "max-entries", NULL};
+    int64_t age_us = 0;
+
+    if (strcmp(setting->key, "max-entries") == 0)
+        return read_entries(setting, &limits->max_entries);
+    if (strcmp(setting->key, "max-age") != 0)
+        return fail_unknown(setting, keys);
+    COB_TRY(read_duration(setting, &age_us));
+    limits->max_age_s = age_us / G_USEC_PER_SEC;
+    return NULL;
+}
+
+static struct cob_error *read_history(
+    struct cob_srcfile *file, const struct cob_toml_value *root, struct cob_gc_policy *policy)
+{
+    const struct cob_toml_value *history = cob_toml_get(root, "history");
+
+    if (history && history->type != COB_TOML_TABLE)
+        return fail_type(&(struct setting){file, "", "history", history}, "a table");
+    for (guint i = 0; history && i < history->keys->len; i++) {
+        const char *key = history->keys->pdata[i];
+        const struct setting setting = {file, "history", key, cob_toml_get(history, key)};
+
+        COB_TRY(read_history_setting(&setting, &policy->history));
+    }
+    return NULL;
+}
+
 /* What stands beside [gc] must be known, too: a misspelt table would count for nothing. */
 static struct cob_error *check_tables(struct cob_srcfile *file, const struct cob_toml_value *root)
 {
@@ -187,6 +230,7 @@ struct cob_error *cob_gc_policy_parse(struct cob_srcfile *file, struct cob_gc_po
     COB_TRY(cob_toml_parse(file, &root));
     COB_TRY(check_tables(file, root));
     COB_TRY(read_gc(file, root, &changed));
+    COB_TRY(read_history(file, root, &changed));
     *policy = changed;
     return NULL;
 }

@@ -3,8 +3,9 @@
  * What the files of images share.
  *
  *     images.c        what a name means: from the store, else from a registry; remembered
+ *     image_blob.c    a layer as its blob, for others
  *     image_layout.c  the documents and layers of an image in a directory
- *     image_layers.c  layers fetched and unpacked side by side, committed from the lowest up
+ *     image_layers.c  where the blobs of its layers are, for build/layerchain
  */
 #pragma once
 
@@ -40,6 +41,18 @@ COB_RESULT struct cob_error *cob_image_layout_send(int dir_fd,
 
 /* Do the layers of the manifest and the config fit together? */
 COB_RESULT struct cob_error *cob_image_check_layers(const struct known_image *image);
+
+/* Where layers are brought to and from. Borrowed. */
+struct cob_image_layers {
+    struct cob_store *store;
+    struct cob_registry *registry;
+};
+
+/* Bring the blob of one layer into the store, by its diff id.
+ * ret_layer: the caller's; NULL: the image has no such layer, or no manifest. */
+COB_RESULT struct cob_error *cob_image_bring_layer(const struct cob_image_layers *of,
+    const struct known_image *image, const char *diff_id, struct cob_cancel *cancel,
+    struct cob_oci_descriptor **ret_layer);
 
 /* Bring all layers of an image here.
  * ret_snapshot: the caller's; NULL for an image without layers. */

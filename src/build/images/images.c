@@ -355,3 +355,37 @@ struct cob_error *cob_image_fetch(struct cob_image_source *source, const char *n
     COB_TRY(know(source, name, text, COB_IMAGE_LOCAL_FIRST, cancel, &image));
     return fetch(source, image, watcher, cancel, ret_snapshot);
 }
+
+/* --- layers for others --- */
+
+/* The images that are remembered. They live as long as the source. */
+static GPtrArray *all_images(struct cob_image_source *source)
+{
+    GPtrArray *images = g_ptr_array_new();
+
+    g_mutex_lock(&source->lock);
+    for (guint i = 0; i < source->images->len; i++)
+        g_ptr_array_add(images, g_ptr_array_index(source->images, i));
+    g_mutex_unlock(&source->lock);
+    return images;
+}
+
+struct cob_error *cob_image_get_layer(struct cob_image_source *source, const char *diff_id,
+    struct cob_cancel *cancel, char **ret_digest, uint64_t *ret_size, char **ret_media_type)
+{
+    const struct cob_image_layers of = {.store = source->store, .registry = source->registry};
+    g_autoptr(GPtrArray) images = all_images(source);
+
+    for (guint i = 0; i < images->len; i++) {
+        g_autoptr(cob_oci_descriptor) layer = NULL;
+
+        COB_TRY(cob_image_bring_layer(&of, g_ptr_array_index(images, i), diff_id, cancel, &layer));
+        if (!layer)
+            continue;
+        *ret_digest = g_strdup(layer->digest);
+        *ret_media_type = g_strdup(layer->media_type);
+        *ret_size = layer->size;
+        return NULL;
+    }
+    return NULL;
+}

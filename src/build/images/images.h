@@ -4,9 +4,7 @@
  * snapshot. The local store is asked first; a registry when the image is not there, or always, when
  * the user says --pull.
  *
- * Layers come side by side, and are unpacked while they arrive, each into a draft of its own; they
- * are committed from the lowest up, each under its chain of verified diff ids. A layer that is here
- * already is not fetched.
+ * Layers come as build/layerchain has it; one that is here already is not fetched.
  *
  * threads:  any.
  * spec:     OCI image-spec config.md, "Layer ChainID"; distribution-spec "Pull".
@@ -76,3 +74,12 @@ struct cob_image_watcher {
 COB_RESULT struct cob_error *cob_image_fetch(struct cob_image_source *source, const char *name,
     const char *platform, const struct cob_image_watcher *watcher, struct cob_cancel *cancel,
     struct cob_snapshot **ret_snapshot);
+
+/*
+ * Bring the blob of a layer into the store, from where one of the images that were resolved has it.
+ *
+ * ret_digest, ret_media_type: the caller's; NULL when none of them has such a layer.
+ */
+COB_RESULT struct cob_error *cob_image_get_layer(struct cob_image_source *source,
+    const char *diff_id, struct cob_cancel *cancel, char **ret_digest, uint64_t *ret_size,
+    char **ret_media_type);

@@ -136,6 +136,9 @@ static bool copy_mode_below(int root_fd, const char *path, struct cob_cachemount
     if (none || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
         return false;
     request->mode = st.st_mode & 07777;
+    g_autoptr(cob_error) unknown = cob_rootfs_check_ids(st.st_uid, st.st_gid);
+    if (unknown) /* this user namespace cannot give it to them */
+        return true;
     request->uid = st.st_uid;
     request->gid = st.st_gid;
     return true;

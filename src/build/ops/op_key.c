@@ -324,7 +324,7 @@ static struct cob_error *add_selector(struct op_tree *tree, const char *selector
     return NULL;
 }
 
-static const char *selector_of(const Pb__Mount *mount)
+const char *cob_ops_selector(const Pb__Mount *mount)
 {
     return *mount->selector ? mount->selector : "/";
 }
@@ -355,7 +355,7 @@ static GPtrArray *paths_of(const struct cob_llb_vertex *vertex, size_t input)
         const Pb__Mount *mount = op->exec->mounts[i];
 
         if (mount->input == (int64_t)input)
-            g_ptr_array_add(paths, g_strdup(selector_of(mount)));
+            g_ptr_array_add(paths, g_strdup(cob_ops_selector(mount)));
     }
     g_ptr_array_add(paths, NULL);
     return paths;
@@ -377,7 +377,7 @@ static struct cob_error *add_all(struct op_tree *tree, const struct cob_llb_vert
         const Pb__Mount *mount = op->exec->mounts[i];
 
         if (mount->input == (int64_t)input)
-            COB_TRY(add_selector(tree, selector_of(mount), cancel, hasher));
+            COB_TRY(add_selector(tree, cob_ops_selector(mount), cancel, hasher));
     }
     return NULL;
 }
@@ -394,11 +394,14 @@ struct cob_error *cob_ops_content(void *arg, const struct cob_llb_vertex *vertex
     err = cob_ops_tree_open(arg, from, (const char *const *)paths->pdata, cancel, &tree);
     if (!err)
         err = add_all(&tree, vertex, input, cancel, hasher);
+    struct cob_sha256 sha = cob_hasher_finish(hasher);
+    g_autofree char *digest = cob_sha256_text(&sha);
+    if (!err && tree.is_owned)
+        cob_ops_keep_list(arg, &tree, vertex, input, digest);
     cob_ops_tree_done(&tree);
     if (err)
         return cob_wrap(err, "failed to compute cache key: failed to calculate checksum of ref %s",
             from ? from->id : "scratch");
-    struct cob_sha256 sha = cob_hasher_finish(hasher);
-    *ret_digest = cob_sha256_text(&sha);
+    *ret_digest = g_steal_pointer(&digest);
     return NULL;
 }

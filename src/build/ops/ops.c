@@ -120,6 +120,12 @@ static struct cob_error *run_vertex(void *arg, const struct cob_llb_vertex *vert
     return kind->run(&run, ret_result);
 }
 
+static void unref_list(void *list)
+{
+    if (list)
+        g_bytes_unref(list);
+}
+
 struct cob_ops *cob_ops_new(const struct cob_ops_config *config)
 {
     struct cob_ops *ops = g_new(struct cob_ops, 1);
@@ -128,6 +134,7 @@ struct cob_ops *cob_ops_new(const struct cob_ops_config *config)
         .config = *config,
         .contexts = g_array_new(FALSE, FALSE, sizeof(struct open_context)),
         .bound = g_ptr_array_new_with_free_func((GDestroyNotify)cob_ops_bound_tree_free),
+        .lists = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, unref_list),
         .table = {.arg = ops, .key = key_vertex, .content = cob_ops_content, .run = run_vertex},
     };
     return ops;
@@ -145,6 +152,8 @@ void cob_ops_free(struct cob_ops *ops)
     }
     g_array_unref(ops->contexts);
     g_ptr_array_unref(ops->bound);
+    g_hash_table_unref(ops->lists);
+    g_mutex_clear(&ops->lists_lock);
     g_mutex_clear(&ops->bound_lock);
     g_mutex_clear(&ops->lock);
     g_free(ops);

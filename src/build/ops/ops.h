@@ -91,6 +91,12 @@ COB_RESULT struct cob_error *cob_ops_finish(struct cob_ops *ops);
 /* For cob_solver_solve(). Borrowed. */
 const struct cob_solver_ops *cob_ops_table(const struct cob_ops *ops);
 
+/* The list of the files that a vertex takes from its input number `input`, in the form that
+ * build/why has for them, after they were digested for its key.
+ * content: what that gave.  ret_list: the caller's; NULL: there are too many. */
+COB_RESULT struct cob_error *cob_ops_files(struct cob_ops *ops, const struct cob_llb_vertex *vertex,
+    size_t input, struct cob_solver_result *from, const char *content, GBytes **ret_list);
+
 /* A snapshot as a result of the solver, by its identity; and back: NULL for what is none. The first
  * takes a reference, the second lends one. */
 struct cob_solver_result *cob_ops_result_of(struct cob_snapshot *snapshot);

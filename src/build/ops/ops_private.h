@@ -4,6 +4,7 @@
  *
  *     ops.c         the table, results, which kind goes where
  *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
+ *     op_files.c    the same content as a list, to tell what changed in it
  *     op_source.c   images and the context
  *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for
  *                   them, op_cache_auto.c those that nobody wrote
@@ -41,6 +42,9 @@ struct cob_ops {
     GArray *contexts;  /* struct open_context, owned */
     GMutex bound_lock; /* guards bound, also while a copy is made */
     GPtrArray *bound;  /* struct bound_tree, owned: what steps bind of contexts, read-only */
+    GMutex lists_lock; /* guards lists */
+    GHashTable *lists; /* content digest -> GBytes or NULL, owned: of trees that are mounted only
+                        * while they are digested */
 };
 
 /* A vertex that is being run. */
@@ -121,6 +125,15 @@ enum cob_context_verdict cob_ops_copy_filter(void *filter, const char *path, boo
 COB_RESULT struct cob_error *cob_ops_copy_filter_check(
     const struct copy_filter *filter, const Pb__FileActionCopy *copy);
 void cob_ops_copy_filter_done(struct copy_filter *filter);
+
+/* The path that a bind mount takes. Borrowed. */
+const char *cob_ops_selector(const Pb__Mount *mount);
+
+/* --- op_files.c --- */
+
+/* Keep the list of what was digested in a tree that is about to be closed. */
+void cob_ops_keep_list(struct cob_ops *ops, struct op_tree *tree,
+    const struct cob_llb_vertex *vertex, size_t input, const char *content);
 
 /* --- op_source.c, op_exec.c, op_file.c, op_merge.c --- */
 

@@ -19,7 +19,7 @@ bool cob_solver_is_keyless(const struct step *input)
     return input && !input->key.digest;
 }
 
-static bool is_by_content(const struct step *step, size_t input)
+bool cob_solver_is_by_content(const struct step *step, size_t input)
 {
     return input < 64 && (step->key.by_content >> input & 1);
 }
@@ -34,7 +34,7 @@ struct cob_error *cob_solver_digest_contents(
 
         if (!input || step->contents[i] || cob_solver_is_keyless(input) != are_keyless)
             continue;
-        if (are_keyless || is_by_content(step, i))
+        if (are_keyless || cob_solver_is_by_content(step, i))
             COB_TRY(ops->content(
                 ops->arg, step->vertex, i, input->result, solve->stop, &step->contents[i]));
     }
@@ -111,4 +111,46 @@ json_t *cob_solver_ingredients(const struct solve *solve, const struct step *ste
         json_array_append_new(inputs, input_ingredients(solve, step, i));
     return json_pack("{s:s, s:s, s:o}", "op", step->key.digest, "vertex", step->vertex->digest,
         "inputs", inputs);
+}
+
+static struct cob_solver_ingredient ingredient_of(
+    const struct solve *solve, const struct step *step, size_t i)
+{
+    const struct step *input = cob_solver_input(solve, step, i);
+
+    if (!input)
+        return (struct cob_solver_ingredient){.content = step->contents[i]};
+    return (struct cob_solver_ingredient){.vertex = input->vertex,
+        .definition = input->definition_key,
+        .content = step->contents[i],
+        .result = input->result,
+        .has_run = input->has_run};
+}
+
+void *cob_solver_tell_miss(const struct solve *solve, const struct step *step)
+{
+    const struct cob_solver_witness *witness = solve->request->witness;
+    const size_t n = cob_solver_n_inputs(step);
+    g_autofree struct cob_solver_ingredient *inputs = g_new0(struct cob_solver_ingredient, n + 1);
+    const struct cob_solver_miss miss = {.vertex = step->vertex,
+        .op = step->key.digest,
+        .definition_key = step->definition_key,
+        .result_key = step->result_key,
+        .inputs = inputs,
+        .n_inputs = n,
+        .is_tainted = step->is_tainted};
+
+    if (!witness)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        inputs[i] = ingredient_of(solve, step, i);
+    return witness->missed(witness->arg, &miss, solve->stop);
+}
+
+void cob_solver_tell_ran(const struct solve *solve, void *note, bool is_well)
+{
+    const struct cob_solver_witness *witness = solve->request->witness;
+
+    if (witness)
+        witness->ran(witness->arg, note, is_well);
 }

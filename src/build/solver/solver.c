@@ -45,6 +45,7 @@ static void step_done(struct step *step)
     g_free(step->result_key);
     cob_solver_result_unref(step->result);
     cob_solver_result_unref(step->outcome.result);
+    g_clear_pointer(&step->records, g_array_unref);
     cob_error_free(step->outcome.err);
 }
 
@@ -60,6 +61,7 @@ static void solve_done(struct solve *solve)
     g_free(solve->users);
     g_queue_clear(&solve->todo);
     g_ptr_array_unref(solve->hits);
+    g_ptr_array_unref(solve->runs);
     g_clear_pointer(&solve->reports, g_async_queue_unref);
     cob_closep(&solve->wake_fd);
     cob_cancel_unref(solve->stop);
@@ -104,6 +106,7 @@ static struct cob_error *solve_init(
         .steps = g_new0(struct step, vertices->len + 1),
         .users = g_new0(GPtrArray *, vertices->len + 1),
         .hits = g_ptr_array_new(),
+        .runs = g_ptr_array_new(),
         .reports = g_async_queue_new(),
         .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
     };
@@ -146,12 +149,20 @@ static void start_task(struct solve *solve, struct step *step, enum step_task ta
 {
     step->state = STEP_TASK;
     step->task = task;
-    if (task == TASK_RUN) {
+    if (task == TASK_RUN || task == TASK_FETCH) {
         step->started_us = g_get_real_time();
         cob_solver_tell(solve, step, 0, NULL);
     }
     solve->n_running++;
     g_thread_pool_push(solve->pool, step, NULL);
+}
+
+/* Runs begin when all hits were told, so that steps begin in the order in which they are known. */
+static void start_runs(struct solve *solve)
+{
+    for (guint i = 0; i < solve->runs->len; i++)
+        start_task(solve, g_ptr_array_index(solve->runs, i), TASK_RUN);
+    g_ptr_array_set_size(solve->runs, 0);
 }
 
 static int compare_steps(const void *a, const void *b)
@@ -192,8 +203,10 @@ static void show_hits(struct solve *solve)
     for (size_t at = 0; at < list->len; at++) {
         struct step *step = g_ptr_array_index(list, at);
 
-        step->started_us = g_get_real_time();
         step->outcome.is_cached = true;
+        if (step->state == STEP_TASK) /* it is fetched, and tells its end then */
+            continue;
+        step->started_us = g_get_real_time();
         cob_solver_tell(solve, step, step->started_us, NULL);
     }
     g_ptr_array_set_size(list, 0);
@@ -204,6 +217,8 @@ static void finish(struct solve *solve, struct step *step, struct cob_solver_res
 {
     step->result = result;
     step->state = STEP_DONE;
+    if (step->is_elsewhere && step->is_wanted_here)
+        look_at(solve, step);
     look_at_users(solve, step);
 }
 
@@ -226,21 +241,88 @@ static struct cob_error *lookup(
     return NULL;
 }
 
+static void demand(struct solve *solve, struct step *step)
+{
+    step->is_demanded = true;
+    look_at(solve, step);
+}
+
+/* A result that is elsewhere, if there is one. */
+static struct cob_error *try_elsewhere(struct solve *solve, struct step *step, bool *ret_is_found)
+{
+    g_autoptr(cob_solver_result) result = NULL;
+    bool is_here = false;
+
+    *ret_is_found = false;
+    COB_TRY(cob_solver_find(solve, step, &result, &is_here));
+    if (!result)
+        return NULL;
+    if (is_here)
+        COB_TRY(cob_solver_save(solve, step, result));
+    step->is_elsewhere = !is_here;
+    *ret_is_found = true;
+    finish_cached(solve, step, g_steal_pointer(&result));
+    return NULL;
+}
+
+/* The step cannot go on without the files of its inputs: have them brought.
+ * only_contents: of those that are keyed by content.  Returns whether there was one to bring. */
+static bool want_inputs_here(struct solve *solve, const struct step *step, bool only_contents)
+{
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        struct step *input = cob_solver_input(solve, step, i);
+
+        if (!input || !input->is_elsewhere || (only_contents && !cob_solver_is_by_content(step, i)))
+            continue;
+        input->is_wanted_here = true;
+        look_at(solve, input);
+    }
+    return cob_solver_is_input_elsewhere(solve, step, only_contents);
+}
+
+/* A key for what its inputs turned out to be; none where they are not here. */
+static void set_result_key(struct solve *solve, struct step *step)
+{
+    g_clear_pointer(&step->result_key, g_free);
+    if (step->definition_key && cob_solver_n_inputs(step) > 0 &&
+        !cob_solver_is_input_elsewhere(solve, step, /* only_contents= */ false))
+        step->result_key = cob_solver_result_key(solve, step);
+}
+
 /* All inputs are done, and what it takes from them is digested: the second key, then the run. */
 static struct cob_error *try_result_key(struct solve *solve, struct step *step)
 {
     g_autoptr(cob_solver_result) result = NULL;
+    bool is_found = false;
 
-    if (step->definition_key && cob_solver_n_inputs(step) > 0)
-        step->result_key = cob_solver_result_key(solve, step);
+    set_result_key(solve, step);
+    COB_TRY(cob_solver_match(solve, step));
     if (step->result_key && !step->vertex->is_ignoring_cache)
         COB_TRY(lookup(solve, step->result_key, &result));
-    if (!result) {
-        start_task(solve, step, TASK_RUN);
+    if (result) {
+        COB_TRY(cob_solver_save(solve, step, result)); /* next time, the definition key hits */
+        finish_cached(solve, step, g_steal_pointer(&result));
         return NULL;
     }
-    COB_TRY(cob_solver_save(solve, step, result)); /* next time, the definition key hits */
-    finish_cached(solve, step, g_steal_pointer(&result));
+    COB_TRY(try_elsewhere(solve, step, &is_found));
+    if (!is_found && !want_inputs_here(solve, step, /* only_contents= */ false)) {
+        step->state = STEP_TASK;
+        g_ptr_array_add(solve->runs, step);
+    }
+    return NULL;
+}
+
+/* All inputs are done. What they are may be enough to be found elsewhere, without any files. */
+static struct cob_error *go_on(struct solve *solve, struct step *step)
+{
+    bool is_found = false;
+
+    if (!step->key.by_content || step->are_contents_done)
+        return try_result_key(solve, step);
+    COB_TRY(cob_solver_match(solve, step));
+    COB_TRY(try_elsewhere(solve, step, &is_found));
+    if (!is_found && !want_inputs_here(solve, step, /* only_contents= */ true))
+        start_task(solve, step, TASK_CONTENT);
     return NULL;
 }
 
@@ -277,32 +359,20 @@ static bool is_ready_for_key(const struct solve *solve, const struct step *step)
     return true;
 }
 
-static void set_keyed(struct solve *solve, struct step *step)
+static struct cob_error *set_keyed(struct solve *solve, struct step *step)
 {
     if (step->key.digest)
         step->definition_key = cob_solver_definition_key(solve, step);
+    COB_TRY(cob_solver_match(solve, step));
     step->state = STEP_KEYED;
     look_at_users(solve, step);
     look_at(solve, step);
+    return NULL;
 }
 
-static void demand(struct solve *solve, struct step *step)
+/* Nothing is known of its result: wait for its inputs'. */
+static void wait_for_inputs(struct solve *solve, struct step *step)
 {
-    step->is_demanded = true;
-    look_at(solve, step);
-}
-
-/* A step that somebody wants the result of, and that is keyed: the first key, then its inputs. */
-static struct cob_error *start_solving(struct solve *solve, struct step *step)
-{
-    g_autoptr(cob_solver_result) result = NULL;
-
-    if (step->definition_key && !step->is_tainted)
-        COB_TRY(lookup(solve, step->definition_key, &result));
-    if (result) {
-        finish_cached(solve, step, g_steal_pointer(&result));
-        return NULL;
-    }
     step->state = STEP_WAITING;
     for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
         struct step *input = cob_solver_input(solve, step, i);
@@ -311,6 +381,23 @@ static struct cob_error *start_solving(struct solve *solve, struct step *step)
             demand(solve, input);
     }
     look_at(solve, step);
+}
+
+/* A step that somebody wants the result of, and that is keyed: the first key, then its inputs. */
+static struct cob_error *start_solving(struct solve *solve, struct step *step)
+{
+    g_autoptr(cob_solver_result) result = NULL;
+    bool is_found = false;
+
+    if (step->definition_key && !step->is_tainted)
+        COB_TRY(lookup(solve, step->definition_key, &result));
+    if (result) {
+        finish_cached(solve, step, g_steal_pointer(&result));
+        return NULL;
+    }
+    COB_TRY(try_elsewhere(solve, step, &is_found));
+    if (!is_found)
+        wait_for_inputs(solve, step);
     return NULL;
 }
 
@@ -321,13 +408,13 @@ static struct cob_error *advance(struct solve *solve, struct step *step)
         if (has_keyless_input(solve, step))
             start_task(solve, step, TASK_KEY);
         else
-            set_keyed(solve, step);
+            return set_keyed(solve, step);
     } else if (step->state == STEP_KEYED && (step->is_demanded || !step->key.digest)) {
         return start_solving(solve, step);
     } else if (step->state == STEP_WAITING && are_inputs_done(solve, step)) {
-        if (!step->key.by_content)
-            return try_result_key(solve, step);
-        start_task(solve, step, TASK_CONTENT);
+        return go_on(solve, step);
+    } else if (step->state == STEP_DONE && step->is_elsewhere && step->is_wanted_here) {
+        start_task(solve, step, TASK_FETCH);
     }
     return NULL;
 }
@@ -345,6 +432,9 @@ static void settle(struct solve *solve)
             fail(solve, err);
     }
     show_hits(solve);
+    if (solve->err)
+        g_ptr_array_set_size(solve->runs, 0);
+    start_runs(solve);
 }
 
 /* --- reports --- */
@@ -352,8 +442,26 @@ static void settle(struct solve *solve)
 static void end_run(struct solve *solve, struct step *step)
 {
     step->is_shown = true;
+    step->has_run = !step->outcome.is_cached;
     cob_solver_tell(solve, step, g_get_real_time(), NULL);
     finish(solve, step, g_steal_pointer(&step->outcome.result));
+}
+
+/* What was elsewhere is here, or cannot be had: then the step was never found. */
+static void end_fetch(struct solve *solve, struct step *step)
+{
+    g_clear_pointer(&step->result, cob_solver_result_unref);
+    step->is_elsewhere = false;
+    if (step->outcome.result) {
+        step->outcome.is_cached = true;
+        cob_solver_tell(solve, step, g_get_real_time(), NULL);
+        finish(solve, step, g_steal_pointer(&step->outcome.result));
+        return;
+    }
+    step->is_barred = true;
+    step->outcome.is_cached = false;
+    g_clear_pointer(&step->records, g_array_unref);
+    wait_for_inputs(solve, step);
 }
 
 /* The failure of a step, with the place that the user wrote it at. */
@@ -385,10 +493,15 @@ static void take_report(struct solve *solve, struct step *step)
         return;
     switch (step->task) {
     case TASK_KEY:
-        set_keyed(solve, step);
+        err = set_keyed(solve, step);
         break;
     case TASK_CONTENT:
-        err = try_result_key(solve, step);
+        step->are_contents_done = true;
+        step->state = STEP_WAITING;
+        look_at(solve, step);
+        break;
+    case TASK_FETCH:
+        end_fetch(solve, step);
         break;
     case TASK_RUN:
         end_run(solve, step);
@@ -426,8 +539,10 @@ static struct cob_error *run_to_the_end(struct solve *solve, struct cob_cancel *
     for (unsigned i = 0; i < solve->request->graph->results->len; i++) {
         struct step *last = result_step(solve, i);
 
-        if (last)
-            demand(solve, last);
+        if (!last)
+            continue;
+        last->is_wanted_here = true;
+        demand(solve, last);
     }
     settle(solve);
     while (solve->n_running > 0) {
@@ -476,6 +591,8 @@ struct cob_error *cob_solver_solve(
         err = run_to_the_end(&solve, cancel);
     if (!err)
         *ret_results = results_of(&solve);
+    if (solve.n_running == 0)
+        cob_solver_tell_end(&solve);
     solve_done(&solve);
     return err;
 }

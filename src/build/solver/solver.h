@@ -20,6 +20,17 @@
  * A vertex that must ignore the cache is run, and what follows from it does not trust definition
  * keys, only results.
  *
+ * Caches elsewhere are asked where this machine's index knows nothing. They know a step by what it
+ * stands on: its op, and for each input the step before it, as they know that one, or the files
+ * that were taken from it. What they give is a result in name only; it is brought here when a step
+ * that runs needs its files, or when it is what the build is for. One that cannot be had is
+ * forgotten, and its step goes on as if it had never been found:
+ *
+ *     DONE (elsewhere) ----wanted----> FETCHING ----> DONE
+ *                                          | cannot be had
+ *                                          v
+ *                                   waits for its inputs' results, then (result key), RUNNING
+ *
  * It knows no file system and no network: what a vertex means is said by a table of ops, what was
  * done before by an index, and what happens is told to an observer.
  *
@@ -103,12 +114,96 @@ struct cob_solver_index {
     void (*unlock)(void *arg, void *lock);
 };
 
+/* A step as caches elsewhere know it. All borrowed. */
+struct cob_solver_input {
+    const char *content;   /* digest of the files that are taken from it; NULL: not known */
+    const GArray *records; /* what match() found for the step that it comes from; NULL: nothing */
+};
+struct cob_solver_step {
+    const char *op; /* digest, see struct cob_solver_key */
+    const struct cob_solver_input *inputs;
+    size_t n_inputs;
+};
+
+/* What others did, and keep elsewhere. match() and find() are called from one thread. */
+struct cob_solver_elsewhere {
+    void *arg;
+
+    /* Finds all records of a step. What they are is for the table to know.
+     * ret_records: the caller's; NULL when there is none. */
+    struct cob_error *(*match)(void *arg, const struct cob_solver_step *step, GArray **ret_records);
+
+    /* Finds a result that one of the records has.
+     * ret_result:   the caller's; NULL when there is none.
+     * ret_is_here:  it is a result as any other, and need not be fetched. */
+    struct cob_error *(*find)(
+        void *arg, const GArray *records, struct cob_solver_result **ret_result, bool *ret_is_here);
+
+    /* Brings a result here.
+     * ret_result: the caller's; NULL when it cannot be had, which find() knows from then on.
+     * errors:     COB_CANCELLED, and what ends the build: this machine's own trouble. */
+    struct cob_error *(*fetch)(void *arg, const struct cob_llb_vertex *vertex,
+        struct cob_solver_result *there, struct cob_cancel *cancel,
+        struct cob_solver_result **ret_result);
+};
+
+/* What became of a vertex. All borrowed for the call. */
+struct cob_solver_outcome {
+    const struct cob_llb_vertex *vertex;
+    const char *op;              /* digest; NULL: it is read in every build */
+    const char *definition_key;  /* NULL: as well, or not known when the build ended */
+    const char *const *contents; /* one an input: digests of the files taken; NULL: not looked at */
+    uint64_t by_content;         /* see struct cob_solver_key */
+    const GArray *records;       /* what match() found */
+    struct cob_solver_result *result; /* NULL: not asked for, not done well, or scratch */
+    bool is_elsewhere;                /* result: it was never fetched */
+};
+
+/* An input of a vertex that is going to run, and what of it is in the vertex' keys. */
+struct cob_solver_ingredient {
+    const struct cob_llb_vertex *vertex; /* NULL: scratch */
+    const char *definition;              /* its definition key; NULL: it has none */
+    const char *content;                 /* the digest of the files taken from it; NULL: the whole
+                                          * result counts */
+    struct cob_solver_result *result;
+    bool has_run; /* in this build; else it was found */
+};
+
+/* A vertex that no record was found for, or wanted. */
+struct cob_solver_miss {
+    const struct cob_llb_vertex *vertex;
+    const char *op;                             /* the digest of the op itself */
+    const char *definition_key;                 /* set, but not asked where is_tainted */
+    const char *result_key;                     /* NULL: there is none */
+    const struct cob_solver_ingredient *inputs; /* one a vertex input */
+    size_t n_inputs;
+    bool is_tainted; /* it stands on a vertex that ignores the cache, or is one */
+};
+
+/* Who wants to know why vertices run. All is borrowed for the call. It cannot fail a build. */
+struct cob_solver_witness {
+    void *arg;
+
+    /* A vertex is about to run. Returns what is handed to `ran`. */
+    void *(*missed)(void *arg, const struct cob_solver_miss *miss, struct cob_cancel *cancel);
+
+    /* It ended.  note: of `missed`, taken. */
+    void (*ran)(void *arg, void *note, bool is_well);
+};
+
 struct cob_solver_request {
     const struct cob_llb_graph *graph;
     const struct cob_solver_ops *ops;
     const struct cob_solver_index *index;
     const struct cob_observer *observer;
+    const struct cob_solver_witness *witness; /* NULL: nobody */
     unsigned n_parallel; /* vertices at a time; 0: four a core, at least eight */
+    const struct cob_solver_elsewhere *elsewhere; /* NULL: no such caches */
+
+    /* Hears of all vertices in the graph's order when the work has ended, well or not. NULL: nobody
+     * does. */
+    void (*ended)(void *arg, const struct cob_solver_outcome *outcomes, size_t n_outcomes);
+    void *ended_arg;
 };
 
 /*

@@ -102,8 +102,13 @@ static struct cob_error *run_op(struct solve *solve, struct step *step)
 
 static struct cob_error *run_and_save(struct solve *solve, struct step *step)
 {
-    COB_TRY(run_op(solve, step));
-    return step->outcome.result ? cob_solver_save(solve, step, step->outcome.result) : NULL;
+    void *note = cob_solver_tell_miss(solve, step);
+    struct cob_error *err = run_op(solve, step);
+
+    if (!err && step->outcome.result)
+        err = cob_solver_save(solve, step, step->outcome.result);
+    cob_solver_tell_ran(solve, note, !err);
+    return err;
 }
 
 static struct cob_error *run_locked(struct solve *solve, struct step *step)
@@ -136,6 +141,8 @@ static struct cob_error *do_task(struct solve *solve, struct step *step)
         return cob_solver_digest_contents(solve, step, /* are_keyless= */ false);
     case TASK_RUN:
         return run_step(solve, step);
+    case TASK_FETCH:
+        return cob_solver_fetch(solve, step);
     }
     return NULL;
 }

@@ -22,6 +22,9 @@
 #include "util/digest.h"
 #include "util/fs.h"
 
+/* Those who take and release directories without a pause join them, too: somebody else goes on. */
+#define MAX_ROUNDS 100
+
 /* Two trees, and the directories that both have and that are still to be joined. */
 struct join {
     int from_fd, to_fd; /* the fs/ of each */
@@ -145,19 +148,49 @@ static GPtrArray *forks_of(const struct cob_cachemount_pool *pool, const char *h
     return names;
 }
 
-void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex)
+/* Join those that are idle now.  Returns false when the primary is in use. */
+static bool join_idle(struct cob_cachemount_pool *pool, const char *name, const GPtrArray *forks)
 {
     struct cob_cachemount_hold primary = COB_CACHEMOUNT_NO_HOLD;
-    g_autoptr(GPtrArray) forks = forks_of(pool, hex);
-    g_autofree char *name = g_strconcat(hex, "-0", NULL);
 
-    if (forks->len == 0)
-        return;
     cob_error_free(
         cob_cachemount_try_hold(pool, name, COB_CACHEMOUNT_ALONE | COB_CACHEMOUNT_MAKE, &primary));
     if (primary.slot_fd < 0)
-        return;
+        return false;
     for (guint i = 0; i < forks->len; i++)
         join_fork(pool, forks->pdata[i], name, &primary);
     cob_cachemount_unhold(&primary);
+    return true;
+}
+
+static bool is_one_idle(struct cob_cachemount_pool *pool, const GPtrArray *forks)
+{
+    bool is_idle = false;
+
+    for (guint i = 0; i < forks->len && !is_idle; i++) {
+        struct cob_cachemount_hold fork = COB_CACHEMOUNT_NO_HOLD;
+
+        cob_error_free(cob_cachemount_try_hold(pool, forks->pdata[i], COB_CACHEMOUNT_ALONE, &fork));
+        is_idle = fork.slot_fd >= 0;
+        cob_cachemount_unhold(&fork);
+    }
+    return is_idle;
+}
+
+/* Who releases a PRIVATE directory while the primary is held here finds that in use and goes; so
+ * when it is free again, we look once more. Whichever of the two comes second sees the other's. */
+void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex)
+{
+    g_autofree char *name = g_strconcat(hex, "-0", NULL);
+    bool is_left = true;
+
+    for (int round = 0; is_left && round < MAX_ROUNDS; round++) {
+        g_autoptr(GPtrArray) forks = forks_of(pool, hex);
+        g_autoptr(GPtrArray) left = NULL;
+
+        if (forks->len == 0 || !join_idle(pool, name, forks))
+            return;
+        left = forks_of(pool, hex);
+        is_left = is_one_idle(pool, left);
+    }
 }

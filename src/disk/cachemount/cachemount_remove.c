@@ -65,7 +65,10 @@ static struct cob_error *remove_unless_pinned(struct cob_cachemount_pool *pool, 
         return NULL;
     err = cob_cachemount_read_row(pool, entry);
     if (err || (entry->is_pinned && !(flags & COB_CACHEMOUNT_ALSO_PINNED))) {
+        g_autofree char *hex = g_strndup(dir, COB_SHA256_HEX);
+
         cob_cachemount_unhold(&hold);
+        cob_cachemount_join(pool, hex);
         return err;
     }
     COB_TRY(cob_cachemount_remove_held(pool, dir, &hold, ret_freed_bytes ? &freed_bytes : NULL));
@@ -181,6 +184,7 @@ struct cob_error *cob_cachemount_empty(struct cob_cachemount_pool *pool,
     err = empty_all(pool, request, patience, primary, &hold, &freed_bytes);
     cob_cachemount_leave(hold.slot_fd, &presence);
     cob_cachemount_unhold(&hold);
+    cob_cachemount_join(pool, hex);
     if (!err && ret_freed_bytes)
         *ret_freed_bytes = freed_bytes;
     return cob_wrap(err, "empty cache mount %s", request->id);

@@ -147,6 +147,7 @@ static struct cob_error *measure_all(struct cob_cachemount_pool *pool, const GPt
 static struct cob_error *settle(struct cob_cachemount_pool *pool, const char *namespace,
     const char *id, struct cob_cachemount_excess *ret_excess)
 {
+    g_autofree char *hex = cob_cachemount_hex(namespace, id);
     g_autoptr(GPtrArray) entries = NULL;
 
     COB_TRY(cob_cachemount_list_id(pool, namespace, id, &entries));
@@ -157,6 +158,7 @@ static struct cob_error *settle(struct cob_cachemount_pool *pool, const char *na
         if (ret_excess->size_bytes > ret_excess->quota_bytes + ret_excess->trimmed_bytes)
             COB_TRY(trim_entry(pool, entries->pdata[i], ret_excess));
     }
+    cob_cachemount_join(pool, hex);
     return NULL;
 }
 

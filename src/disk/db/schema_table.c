@@ -142,5 +142,36 @@ static const char cachemounts[] =
     "  n_uses INT NOT NULL,"
     "  PRIMARY KEY (namespace, id, step, project)) WITHOUT ROWID;";
 
-const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, budgets};
+/* What ran, so that a step that runs again can say what is different: its facts, and lists of the
+ * files that it took, each kept as long as a step has it. */
+static const char steps[] =
+    "CREATE TABLE steps ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  project TEXT NOT NULL,"
+    "  stage TEXT NOT NULL,"
+    "  place INT NOT NULL,"
+    "  text TEXT NOT NULL," /* a digest of it */
+    "  facts TEXT NOT NULL,"
+    "  is_well INT NOT NULL,"
+    "  at_us INT NOT NULL);"
+    "CREATE INDEX steps_place ON steps (project, stage);"
+    "CREATE INDEX steps_text ON steps (text);"
+    "CREATE INDEX steps_at ON steps (at_us);"
+    "CREATE TABLE step_files ("
+    "  step INT NOT NULL,"
+    "  content TEXT NOT NULL,"
+    "  PRIMARY KEY (step, content)) WITHOUT ROWID;"
+    "CREATE INDEX step_files_content ON step_files (content);"
+    "CREATE TABLE file_lists ("
+    "  content TEXT PRIMARY KEY,"
+    "  files BLOB NOT NULL);"
+    "CREATE TRIGGER steps_drop AFTER DELETE ON steps BEGIN"
+    "  DELETE FROM step_files WHERE step = OLD.seq;"
+    " END;"
+    "CREATE TRIGGER step_files_drop AFTER DELETE ON step_files BEGIN"
+    "  DELETE FROM file_lists WHERE content = OLD.content"
+    "   AND NOT EXISTS (SELECT 1 FROM step_files WHERE content = OLD.content);"
+    " END;";
+
+const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, budgets, steps};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

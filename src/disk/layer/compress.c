@@ -15,6 +15,7 @@
 #define BLOCK_BYTES (1024 * (size_t)1024)
 #define MAX_THREADS 8
 #define ZSTD_LEVEL 3
+#define GZIP_LEVEL 1 /* ISA-L's, which has 0 to 3 */
 
 struct block {
     uint8_t *in;
@@ -23,10 +24,12 @@ struct block {
     size_t out_len;
     bool is_last, is_done; /* is_done: guarded by the compressor's lock */
     bool has_failed;
+    int level;
 };
 
 struct cob_layer_compressor {
     enum cob_layer_compression compression;
+    int level; /* of ISA-L or of zstd */
     cob_layer_sink sink;
     void *arg;
     struct cob_hasher *hasher;
@@ -54,17 +57,26 @@ static void block_free(gpointer pointer)
     g_free(block);
 }
 
+/* What a level of ISA-L works in. */
+static uint32_t level_buffer_bytes(int level)
+{
+    static const uint32_t bytes[] = {
+        ISAL_DEF_LVL0_DEFAULT, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT, ISAL_DEF_LVL3_DEFAULT};
+
+    return bytes[level];
+}
+
 static void deflate_block(struct block *block)
 {
     size_t cap = block->in_len + block->in_len / 8 + 1024; /* what does not shrink is stored */
     struct isal_zstream stream;
-    g_autofree uint8_t *level_buffer = g_malloc(ISAL_DEF_LVL1_DEFAULT);
+    g_autofree uint8_t *level_buffer = g_malloc(level_buffer_bytes(block->level) + 1);
 
     block->out = g_malloc(cap);
     isal_deflate_init(&stream);
-    stream.level = 1;
+    stream.level = (uint32_t)block->level;
     stream.level_buf = level_buffer;
-    stream.level_buf_size = ISAL_DEF_LVL1_DEFAULT;
+    stream.level_buf_size = level_buffer_bytes(block->level);
     stream.gzip_flag = IGZIP_DEFLATE;
     stream.flush = block->is_last ? NO_FLUSH : FULL_FLUSH;
     stream.end_of_stream = block->is_last;
@@ -82,7 +94,7 @@ static void zstd_block(struct block *block)
     size_t cap = ZSTD_compressBound(block->in_len);
 
     block->out = g_malloc(cap);
-    size_t n = ZSTD_compress(block->out, cap, block->in, block->in_len, ZSTD_LEVEL);
+    size_t n = ZSTD_compress(block->out, cap, block->in, block->in_len, block->level);
     block->has_failed = ZSTD_isError(n);
     block->out_len = block->has_failed ? 0 : n;
 }
@@ -110,6 +122,7 @@ struct cob_layer_compressor *cob_layer_compressor_new(
     g_assert(compression == COB_LAYER_PLAIN || compression == COB_LAYER_GZIP ||
              compression == COB_LAYER_ZSTD);
     compressor->compression = compression;
+    compressor->level = compression == COB_LAYER_GZIP ? GZIP_LEVEL : ZSTD_LEVEL;
     compressor->sink = sink;
     compressor->arg = arg;
     compressor->hasher = cob_hasher_new();
@@ -118,6 +131,14 @@ struct cob_layer_compressor *cob_layer_compressor_new(
     g_mutex_init(&compressor->lock);
     g_cond_init(&compressor->done);
     return compressor;
+}
+
+void cob_layer_compressor_set_level(struct cob_layer_compressor *compressor, int level)
+{
+    if (compressor->compression == COB_LAYER_GZIP)
+        compressor->level = CLAMP((level + 2) / 3, 0, 3);
+    else
+        compressor->level = CLAMP(level, 1, 22);
 }
 
 void cob_layer_compressor_free(struct cob_layer_compressor *compressor)
@@ -189,6 +210,7 @@ static struct cob_error *submit_block(struct cob_layer_compressor *compressor)
 static void begin_block(struct cob_layer_compressor *compressor)
 {
     compressor->filling = g_new0(struct block, 1);
+    compressor->filling->level = compressor->level;
     compressor->filling->in = g_malloc(BLOCK_BYTES);
 }
 

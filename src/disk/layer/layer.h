@@ -176,6 +176,10 @@ struct cob_layer_compressed {
 struct cob_layer_compressor *cob_layer_compressor_new(
     enum cob_layer_compression compression, cob_layer_sink sink, void *arg);
 
+/* Another level than the usual one, before the first byte. As the programs of that name have it: of
+ * gzip 0 to 9, of zstd 1 to 22; others are brought into these bounds. */
+void cob_layer_compressor_set_level(struct cob_layer_compressor *compressor, int level);
+
 /* A cob_layer_sink; its arg is the compressor. */
 COB_RESULT struct cob_error *cob_layer_compressor_write(
     void *compressor, const void *data, size_t len);

@@ -85,6 +85,7 @@ struct cob_snapshot_facts {
     const char *chain_id;    /* NULL: it does not come from verified layers */
     const char *diff_id;     /* NULL: its tar was not made yet */
     uint64_t tar_bytes;      /* with diff_id: the size of that tar */
+    int64_t created_us;      /* when somebody else made it, since 1970; 0: now, here */
 };
 
 /* Make it permanent: measured, renamed into snapshots/, recorded, its workdir gone. No mount of it

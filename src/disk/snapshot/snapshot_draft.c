@@ -230,6 +230,7 @@ static struct cob_error *publish_whole(
 static struct cob_error *record_and_publish(
     struct cob_snapshot_draft *draft, const char *id, const struct cob_snapshot_facts *facts)
 {
+    const int64_t now = g_get_real_time();
     const struct cob_store_layer layer = {
         .id = id,
         .parent = draft->parent ? draft->parent->id : NULL,
@@ -243,7 +244,8 @@ static struct cob_error *record_and_publish(
         .fingerprint = draft->usage.fingerprint,
         .origin = draft->origin,
         .linked_bytes = draft->origin ? draft->usage.linked_bytes : 0,
-        .created_us = g_get_real_time(),
+        .created_us = facts->created_us ? facts->created_us : now,
+        .used_us = now,
     };
 
     COB_TRY(cob_wrap(cob_store_layer_write(draft->registry->store, draft->dir_fd, &layer), "%s/%s",

@@ -7,6 +7,7 @@
  *     <root>/blobs/sha256/<hex>    content, verified when it was written
  *     <root>/snapshots/<id>/fs     see disk/snapshot; `record` beside it says what it is
  *     <root>/mounts/               see disk/cachemount
+ *     <root>/history/              see build/history
  *     <root>/corrupt/              blobs that changed on disk, for a person to look at
  *     <root>/reserve               space that is given up so that a full disk can be tidied
  *     <root>/tmp/<lease>/          what one process is making; its file `lock` is flock()ed while
@@ -112,6 +113,7 @@ struct cob_store_layer {
     const char *origin;    /* whose files its own are hard links to; NULL: nobody's */
     uint64_t linked_bytes; /* of size_bytes: in files that are */
     int64_t created_us;
+    int64_t used_us; /* 0: created_us */
 };
 
 /* Insert its row, between begin and commit. */

@@ -36,11 +36,12 @@ struct cob_error *cob_store_layer_insert(
         "INSERT INTO snapshots (id, parent, depth, description, chain_id, diff_id, tar_bytes,"
         "  size_bytes, n_entries, fingerprint, created_us, last_used_us, boot, origin, "
         "linked_bytes)"
-        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+        "  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         COB_DB_T(layer->id), COB_DB_T(layer->parent), COB_DB_I(layer->depth),
         COB_DB_T(layer->description), COB_DB_T(layer->chain_id), COB_DB_T(layer->diff_id),
         COB_DB_I(layer->tar_bytes), COB_DB_I(layer->size_bytes), COB_DB_I(layer->n_entries),
-        COB_DB_I(layer->fingerprint), COB_DB_I(layer->created_us), COB_DB_T(store->boot),
+        COB_DB_I(layer->fingerprint), COB_DB_I(layer->created_us),
+        COB_DB_I(layer->used_us ? layer->used_us : layer->created_us), COB_DB_T(store->boot),
         COB_DB_T(layer->origin), COB_DB_I(layer->linked_bytes));
 }
 

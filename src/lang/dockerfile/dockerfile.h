@@ -162,6 +162,10 @@ void cob_dockerfile_result_done(struct cob_dockerfile_result *result);
 COB_RESULT struct cob_error *cob_dockerfile_check(const struct cob_dockerfile *dockerfile,
     const struct cob_dockerfile_request *request, const struct cob_image_resolver *resolver);
 
+/* Does the name of a variable say that its value is nobody's business? By the words of the rule
+ * SecretsUsedInArgOrEnv. */
+bool cob_dockerfile_is_secret_name(const char *name);
+
 /* What a stage that is named by SOURCE_DATE_EPOCH gets its time from. */
 struct cob_dockerfile_epoch {
     char *source;   /* as ADD has it, expanded */

@@ -120,15 +120,20 @@ static bool has_word(const char *name, const char *const *words)
     return false;
 }
 
-static void check_secret(const struct dockerfile_job *job, const char *name)
+bool cob_dockerfile_is_secret_name(const char *name)
 {
     static const char *const secret[] = {"apikey", "auth", "credential", "credentials", "key",
         "password", "pword", "passwd", "secret", "token", NULL};
     static const char *const harmless[] = {"public", "file", "version", NULL};
 
+    return has_word(name, secret) && !has_word(name, harmless);
+}
+
+static void check_secret(const struct dockerfile_job *job, const char *name)
+{
     if (!dockerfile_lint_wants(lint_of(job), DOCKERFILE_RULE_SECRET))
         return;
-    if (has_word(name, secret) && !has_word(name, harmless)) {
+    if (cob_dockerfile_is_secret_name(name)) {
         g_autoptr(GString) quoted = g_string_new(NULL);
 
         dockerfile_go_quote(quoted, name);

@@ -6,6 +6,9 @@
 #include "util/digest.h"
 #include "util/limits.h"
 
+/* spec: BuildKit cache/remotecache/import.go, type image. */
+#define INLINE_CACHE "moby.buildkit.cache.v0"
+
 static void history_free(void *data)
 {
     struct cob_oci_history *history = data;
@@ -50,6 +53,7 @@ void cob_oci_config_free(struct cob_oci_config *config)
     g_free(config->working_dir);
     g_free(config->user);
     g_free(config->stop_signal);
+    g_free(config->inline_cache);
     g_clear_pointer(&config->ports, g_ptr_array_unref);
     g_clear_pointer(&config->volumes, g_ptr_array_unref);
     g_clear_pointer(&config->labels, g_hash_table_unref);
@@ -244,6 +248,7 @@ static struct cob_error *fill_config(struct cob_oci_config *config, GBytes *byte
     COB_TRY(take_platform(document, config));
     COB_TRY(oci_take_text(document, "created", &config->created));
     COB_TRY(oci_take_text(document, "author", &config->author));
+    COB_TRY(oci_take_text(document, INLINE_CACHE, &config->inline_cache));
     COB_TRY(cob_json_get_container(document, "config", JSON_OBJECT, &run));
     if (run)
         COB_TRY(cob_wrap(take_run_config(run, config), "config"));
@@ -380,6 +385,7 @@ GBytes *cob_oci_config_bytes(const struct cob_oci_config *config)
     put_platform(document, config);
     oci_put_text(document, "created", config->created);
     oci_put_text(document, "author", config->author);
+    oci_put_text(document, INLINE_CACHE, config->inline_cache);
     json_object_set_new(document, "config", run_config_json(config));
     json_object_set_new(document, "rootfs", rootfs_json(config));
     json_object_set_new(document, "history", history_json(config));
@@ -437,6 +443,7 @@ struct cob_oci_config *cob_oci_config_copy(const struct cob_oci_config *config)
         .working_dir = g_strdup(config->working_dir),
         .user = g_strdup(config->user),
         .stop_signal = g_strdup(config->stop_signal),
+        .inline_cache = g_strdup(config->inline_cache),
         .ports = copy_texts(config->ports),
         .volumes = copy_texts(config->volumes),
         .labels = oci_map_copy(config->labels),

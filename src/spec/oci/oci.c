@@ -570,7 +570,7 @@ static struct cob_error *fill_manifest(
     if (manifest->config->size > COB_LIMIT_CONFIG_BYTES)
         return cob_fail(COB_EXHAUSTED, "config has %" PRIu64 " bytes, more than %" PRIu64,
             manifest->config->size, (uint64_t)COB_LIMIT_CONFIG_BYTES);
-    COB_TRY(parse_descriptors(document, "layers", COB_LIMIT_LAYERS, manifest->layers));
+    COB_TRY(parse_descriptors(document, "layers", COB_LIMIT_DESCRIPTORS, manifest->layers));
     for (unsigned i = 0; i < manifest->layers->len; i++) {
         const struct cob_oci_descriptor *layer = g_ptr_array_index(manifest->layers, i);
 

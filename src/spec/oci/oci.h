@@ -173,6 +173,7 @@ struct cob_oci_config {
     GPtrArray *ports;   /* char *, "80/tcp", owned, sorted; NULL: none */
     GPtrArray *volumes; /* char *, owned, sorted; NULL: none */
     GHashTable *labels; /* text -> text, owned; NULL: none */
+    char *inline_cache; /* base64: records of a build cache whose layers are the image's */
     bool is_args_escaped;
     struct cob_oci_healthcheck *healthcheck; /* NULL: none said */
     GPtrArray *diff_ids;                     /* char *, digests, owned; the lowest first */

@@ -316,7 +316,10 @@ struct cob_error *world_try_graph(struct world *world, const struct cob_llb_grap
         .ops = &ops,
         .index = &index,
         .observer = &observer,
-        .n_parallel = n_parallel};
+        .n_parallel = n_parallel,
+        .elsewhere = world->elsewhere,
+        .ended = world->ended,
+        .ended_arg = world->ended_arg};
     g_autoptr(GPtrArray) results = NULL;
 
     COB_TRY(cob_solver_solve(&request, cancel, &results));

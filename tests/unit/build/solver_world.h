@@ -46,6 +46,9 @@ struct world {
     int n_inside; /* a test's own: nodes that are running */
     int n_lookups;
     bool is_index_broken;
+    const struct cob_solver_elsewhere *elsewhere; /* NULL: none */
+    void (*ended)(void *arg, const struct cob_solver_outcome *outcomes, size_t n_outcomes);
+    void *ended_arg;
 };
 void world_init(struct world *world);
 void world_done(struct world *world);

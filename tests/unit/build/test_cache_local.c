@@ -237,6 +237,31 @@ static void test_sweep(void)
     check_scratch_free(place.folder);
 }
 
+/* A build's cache and its mounts go through a backend each, with the same options. */
+static void test_reset_by_two(void)
+{
+    struct place place = {.folder = check_scratch_new()};
+    g_autoptr(cob_cachebackend_document) first = NULL, second = NULL, older = NULL;
+    g_autoptr(GBytes) bytes = g_bytes_new_static("{}", 2);
+
+    CHECK_OK(open_place(&place, "dest", ""));
+    g_assert_true(put(&place, "older", bytes, NULL));
+    close_place(&place);
+    CHECK_OK(open_place(&place, "dest", ",reset=true"));
+    g_assert_true(put(&place, "first", bytes, NULL));
+    CHECK_OK(cob_cachebackend_sweep(place.backend));
+    g_clear_pointer(&place.backend, cob_cachebackend_close);
+    CHECK_OK(cob_cachebackend_open(place.options, NULL, NULL, &place.backend));
+    g_assert_true(put(&place, "second", bytes, NULL));
+    CHECK_OK(cob_cachebackend_sweep(place.backend));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "first", &first));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "second", &second));
+    CHECK_OK(cob_cachebackend_get_document(place.backend, "older", &older));
+    g_assert_true(first && second && !older);
+    close_place(&place);
+    check_scratch_free(place.folder);
+}
+
 static void test_two_that_end_together(void)
 {
     struct place place = {.folder = check_scratch_new()};
@@ -254,6 +279,35 @@ static void test_two_that_end_together(void)
     g_assert_cmpuint(count_files(&place, "blobs/sha256"), ==, 1);
     close_place(&place);
     close_place(&beside);
+    check_scratch_free(place.folder);
+}
+
+/* An outside judge of the layout. */
+static void test_skopeo_reads_it(void)
+{
+    struct place place = {.folder = check_scratch_new()};
+    g_autofree char *program = g_find_program_in_path("skopeo");
+    g_autofree char *out = NULL, *digest = NULL;
+    int status = -1;
+
+    if (!program) {
+        check_skip("there is no skopeo");
+        check_scratch_free(place.folder);
+        return;
+    }
+    CHECK_OK(open_place(&place, "dest", ",tag=v1"));
+    digest = put_text(place.backend, "a");
+    g_free(put_text(place.backend, ""));
+    g_autoptr(GBytes) one = new_manifest(digest, 1);
+    g_autoptr(GBytes) two = new_manifest(digest, 2);
+    g_assert_true(put(&place, NULL, one, NULL));
+    g_assert_true(put(&place, "v2", two, NULL));
+    CHECK_OK(cob_cachebackend_sweep(place.backend));
+    g_autofree char *command = g_strdup_printf("skopeo inspect --raw oci:%s:v1", place.folder);
+    g_assert_true(g_spawn_command_line_sync(command, &out, NULL, &status, NULL));
+    g_assert_cmpint(status, ==, 0);
+    g_assert_cmpmem(out, strlen(out), g_bytes_get_data(one, NULL), g_bytes_get_size(one));
+    close_place(&place);
     check_scratch_free(place.folder);
 }
 
@@ -359,7 +413,9 @@ int main(int argc, char **argv)
     g_test_add_func("/cachebackend/local/document-is-compared", test_document_is_compared);
     g_test_add_func("/cachebackend/local/counters-lose-nothing", test_counters_lose_nothing);
     g_test_add_func("/cachebackend/local/sweep", test_sweep);
+    g_test_add_func("/cachebackend/local/reset-by-two", test_reset_by_two);
     g_test_add_func("/cachebackend/local/two-that-end-together", test_two_that_end_together);
+    g_test_add_func("/cachebackend/local/skopeo-reads-it", test_skopeo_reads_it);
     g_test_add_func("/cachebackend/local/wrong-bytes-are-not-put", test_wrong_bytes_are_not_put);
     g_test_add_func("/cachebackend/local/hostile", test_hostile_table);
     return g_test_run();

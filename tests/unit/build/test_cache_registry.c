@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Caches in a real registry, started by tests/lib/registry.sh, also through a line that breaks. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "build/cachebackend/cachebackend.h"
@@ -269,6 +271,80 @@ static void test_wrong_password_is_not_shown(void)
     fixture_done(&f);
 }
 
+/* A thread that pushes through the backend of all. */
+struct pusher {
+    struct cob_cachebackend *backend;
+    struct blob own, common;
+};
+
+static gpointer push_both(gpointer data)
+{
+    struct pusher *pusher = data;
+    struct blob *blobs[] = {&pusher->common, &pusher->own};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(blobs); i++) {
+        CHECK_OK(cob_cachebackend_put_blob(
+            pusher->backend, blobs[i]->digest, blobs[i]->size, blobs[i]->fd, NULL));
+        check_blob_is_there(pusher->backend, blobs[i]);
+    }
+    return NULL;
+}
+
+static void test_side_by_side(void)
+{
+    struct fixture f;
+    struct place place;
+    struct pusher pushers[4];
+    GThread *threads[G_N_ELEMENTS(pushers)];
+
+    if (!can_run())
+        return;
+    fixture_init(&f, "auth");
+    use_registry(&f, true, "config.json");
+    open_place(&place, &f, COB_CACHEBACKEND_EXPORT, f.host, "app");
+    struct blob common = new_blob(&f, LARGE_BYTES);
+    for (size_t i = 0; i < G_N_ELEMENTS(pushers); i++)
+        pushers[i] = (struct pusher){place.backend, new_blob(&f, LARGE_BYTES + i), common};
+    for (size_t i = 0; i < G_N_ELEMENTS(pushers); i++)
+        threads[i] = g_thread_new("pusher", push_both, &pushers[i]);
+    for (size_t i = 0; i < G_N_ELEMENTS(pushers); i++) {
+        g_thread_join(threads[i]);
+        blob_done(&pushers[i].own);
+    }
+    blob_done(&common);
+    close_place(&place);
+    fixture_done(&f);
+}
+
+/* It takes connections, and never says anything. */
+static void test_timeout(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    cob_autoclose int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    static const char *const tails[] = {"app,timeout=1s", "app,timeout=1s,registry.insecure=true"};
+
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&address, len), ==, 0);
+    g_assert_cmpint(listen(fd, 16), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)&address, &len), ==, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(tails); i++) {
+        struct fixture f = {.scratch = check_scratch_new()};
+        g_autofree char *host = g_strdup_printf("localhost:%u", ntohs(address.sin_port));
+        g_autoptr(cob_cachebackend_document) document = NULL;
+        struct place place;
+
+        use_registry(&f, false, NULL);
+        open_place(&place, &f, COB_CACHEBACKEND_IMPORT, host, tails[i]);
+        int64_t before = g_get_monotonic_time();
+        CHECK_ERROR(cob_cachebackend_get_document(place.backend, NULL, &document), COB_TIMEOUT,
+            "cache type=registry,*: no answer within 1 s");
+        g_assert_cmpint(g_get_monotonic_time() - before, <, 1500 * 1000);
+        close_place(&place);
+        cob_registry_free(f.registry);
+        check_scratch_free(f.scratch);
+    }
+}
+
 /* Push and get through a line that breaks after the k-th byte. */
 static guint64 push_through(
     const struct fixture *f, const char *name, enum cut_way way, guint64 k, enum cut_way counted)
@@ -278,14 +354,12 @@ static guint64 push_through(
     g_autofree char *host = g_strdup_printf("localhost:%u", cut_proxy_port(proxy));
     struct blob blob = new_blob(f, LARGE_BYTES);
     struct place place;
-    bool is_put = false;
 
     open_place(&place, f, COB_CACHEBACKEND_EXPORT, host, name);
     CHECK_OK(cob_cachebackend_put_blob(place.backend, blob.digest, blob.size, blob.fd, NULL));
     g_autoptr(GBytes) manifest = put_manifest(place.backend, &blob);
     CHECK_OK(cob_cachebackend_put_document(
-        place.backend, NULL, COB_OCI_TYPE_MANIFEST, manifest, NULL, &is_put));
-    g_assert_true(is_put);
+        place.backend, NULL, COB_OCI_TYPE_MANIFEST, manifest, NULL, NULL));
     check_blob_is_there(place.backend, &blob);
     close_place(&place);
     guint64 count = cut_proxy_count(proxy, counted);
@@ -392,6 +466,8 @@ int main(int argc, char **argv)
     g_setenv("LIB", REGISTRY_SH, TRUE);
     g_test_add_func("/cachebackend/registry/modes", test_modes);
     g_test_add_func("/cachebackend/registry/wrong-password", test_wrong_password_is_not_shown);
+    g_test_add_func("/cachebackend/registry/side-by-side", test_side_by_side);
+    g_test_add_func("/cachebackend/registry/timeout", test_timeout);
     g_test_add_func("/cachebackend/registry/line-breaks", test_line_breaks);
     g_test_add_func("/cachebackend/registry/writers-lose-nothing", test_writers_lose_nothing);
     return g_test_run();

@@ -2,84 +2,18 @@
 /* Caches in a bucket: tests/lib/s3_server.py holds each signature against botocore's. */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "build/cachebackend/cachebackend.h"
 #include "check.h"
 #include "cut_proxy.h"
 #include "net/s3/s3.h"
+#include "s3_fixture.h"
 #include "util/digest.h"
 
-#define KEYS ",access_key_id=AKIDTEST,secret_access_key=SECRETCANARY"
 #define MIB (1024 * 1024)
 
-/* The server, which lives until its standard input ends. */
-struct fixture {
-    char *scratch;
-    char *log;
-    GPid pid;
-    int in_fd;
-    unsigned port;
-};
-
-static const char *const variables[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
-    "AWS_BUCKET", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_EC2_METADATA_DISABLED", "AWS_EC2_METADATA_SERVICE_ENDPOINT"};
-
-static bool can_run(void)
-{
-    if (g_file_test("/usr/lib/python3/dist-packages/botocore", G_FILE_TEST_IS_DIR))
-        return true;
-    check_skip("there is no python3-botocore");
-    return false;
-}
-
-/* Nothing of the user's own may be found, and no address of a cloud be asked. */
-static void clear_environment(const struct fixture *f)
-{
-    g_autofree char *none = g_build_filename(f->scratch, "none", NULL);
-
-    for (size_t i = 0; i < G_N_ELEMENTS(variables); i++)
-        g_unsetenv(variables[i]);
-    g_setenv("AWS_SHARED_CREDENTIALS_FILE", none, TRUE);
-    g_setenv("AWS_CONFIG_FILE", none, TRUE);
-    g_setenv("AWS_EC2_METADATA_DISABLED", "true", TRUE);
-}
-
-static void fixture_init(struct fixture *f)
-{
-    char line[20] = "";
-    int out_fd = -1;
-
-    *f = (struct fixture){.scratch = check_scratch_new()};
-    f->log = g_build_filename(f->scratch, "log", NULL);
-    const char *argv[] = {"/usr/bin/python3", S3_SERVER, f->log, NULL};
-    g_assert(g_spawn_async_with_pipes(NULL, (char **)(uintptr_t)argv, NULL,
-        G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &f->pid, &f->in_fd, &out_fd, NULL, NULL));
-    g_assert_cmpint(read(out_fd, line, sizeof(line) - 1), >, 0);
-    close(out_fd);
-    f->port = (unsigned)g_ascii_strtoull(line, NULL, 10);
-    clear_environment(f);
-}
-
-static void fixture_done(struct fixture *f)
-{
-    int status = 0;
-
-    close(f->in_fd);
-    waitpid(f->pid, &status, 0);
-    g_assert_cmpint(status, ==, 0);
-    g_spawn_close_pid(f->pid);
-    g_free(f->log);
-    check_scratch_free(f->scratch);
-}
-
 /* How often a text is in the server's log. */
-static unsigned count_in_log(const struct fixture *f, const char *text)
+static unsigned count_in_log(const struct s3_fixture *f, const char *text)
 {
     g_autofree char *log = NULL;
     unsigned n = 0;
@@ -90,32 +24,9 @@ static unsigned count_in_log(const struct fixture *f, const char *text)
     return n;
 }
 
-/* A backend and what belongs to it. */
-struct place {
-    struct cob_cachebackend_options *options;
-    struct cob_cachebackend *backend;
-};
-
-static struct cob_error *open_on(struct place *place, enum cob_cachebackend_way way, unsigned port,
-    struct cob_cancel *cancel, const char *more)
+static void open_place(struct s3_place *place, const struct s3_fixture *f, const char *more)
 {
-    g_autofree char *text =
-        g_strdup_printf("type=s3,region=us-test-1,endpoint_url=http://127.0.0.1:%u,%s", port, more);
-
-    *place = (struct place){NULL, NULL};
-    COB_TRY(cob_cachebackend_options_parse(text, way, &place->options));
-    return cob_cachebackend_open(place->options, NULL, cancel, &place->backend);
-}
-
-static void open_place(struct place *place, const struct fixture *f, const char *more)
-{
-    CHECK_OK(open_on(place, COB_CACHEBACKEND_EXPORT, f->port, NULL, more));
-}
-
-static void close_place(struct place *place)
-{
-    g_clear_pointer(&place->backend, cob_cachebackend_close);
-    g_clear_pointer(&place->options, cob_cachebackend_options_free);
+    CHECK_OK(s3_place_open(place, COB_CACHEBACKEND_EXPORT, f->port, NULL, more));
 }
 
 /* A file of random bytes. */
@@ -125,7 +36,7 @@ struct blob {
     gsize size;
 };
 
-static struct blob new_blob(const struct fixture *f, gsize size)
+static struct blob new_blob(const struct s3_fixture *f, gsize size)
 {
     g_autofree char *path = g_build_filename(f->scratch, "blob", NULL);
     g_autofree guint32 *data = g_malloc(size + 4);
@@ -142,7 +53,7 @@ static void blob_done(struct blob *blob)
     close(blob->fd);
 }
 
-static struct cob_error *put(struct place *place, const struct blob *blob, bool *ret_is_new)
+static struct cob_error *put(struct s3_place *place, const struct blob *blob, bool *ret_is_new)
 {
     return cob_cachebackend_put_blob(
         place->backend, blob->digest, blob->size, blob->fd, ret_is_new);
@@ -155,7 +66,7 @@ static struct cob_error *count_bytes(void *arg, const void *data, size_t len)
     return NULL;
 }
 
-static struct cob_error *get(struct place *place, const struct blob *blob)
+static struct cob_error *get(struct s3_place *place, const struct blob *blob)
 {
     uint64_t n_bytes = 0;
     const struct cob_registry_sink sink = {.write = count_bytes, .arg = &n_bytes};
@@ -165,7 +76,7 @@ static struct cob_error *get(struct place *place, const struct blob *blob)
     return NULL;
 }
 
-static struct cob_error *put_text(struct place *place, const char *text,
+static struct cob_error *put_text(struct s3_place *place, const char *text,
     const struct cob_cachebackend_document *seen, bool *ret_is_put)
 {
     g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
@@ -181,15 +92,15 @@ static void test_round_trip(void)
         "bucket=Odd.Name_1" KEYS, "bucket=flaky" KEYS, "bucket=nocond" KEYS,
         "bucket=temporary,access_key_id=AKIDSESSION,secret_access_key=SESSIONCANARY,session_token="
         "TOKENCANARY"};
-    struct fixture f;
+    struct s3_fixture f;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct blob blob = new_blob(&f, 100 * 1000), none = new_blob(&f, 10);
         g_autoptr(cob_cachebackend_document) document = NULL, before = NULL;
-        struct place place;
+        struct s3_place place;
         bool is_new = false, is_put = false, has = true;
 
         open_place(&place, &f, rows[i]);
@@ -211,29 +122,29 @@ static void test_round_trip(void)
         g_assert_true(is_put);
         CHECK_OK(put_text(&place, "four", before, &is_put));
         g_assert_false(is_put);
-        close_place(&place);
+        s3_place_close(&place);
         open_place(&place, &f, rows[i]);
         CHECK_OK(put(&place, &blob, &is_new));
         g_assert_false(is_new);
         CHECK_OK(cob_cachebackend_get_document(place.backend, NULL, &document));
         g_assert_true(document && g_bytes_get_size(document->bytes) == 5);
-        close_place(&place);
+        s3_place_close(&place);
         check_row(!g_test_failed(), i, rows[i]);
         blob_done(&blob);
         blob_done(&none);
     }
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 /* The bucket is a part of the host's name, as at Amazon's. */
 static void test_bucket_in_host(void)
 {
-    struct fixture f;
-    struct place place = {0};
+    struct s3_fixture f;
+    struct s3_place place = {0};
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     g_autofree char *text = g_strdup_printf(
         "type=s3,region=us-test-1,bucket=in-host,endpoint_url=http://localhost:%u/" KEYS, f.port);
     struct blob blob = new_blob(&f, 1000);
@@ -243,27 +154,65 @@ static void test_bucket_in_host(void)
     CHECK_OK(get(&place, &blob));
     g_autofree char *line = g_strdup_printf("PUT /blobs/sha256%%3A%s 200", blob.digest + 7);
     g_assert_cmpuint(count_in_log(&f, line), ==, 1);
-    close_place(&place);
+    s3_place_close(&place);
     blob_done(&blob);
-    fixture_done(&f);
+    s3_fixture_done(&f);
+}
+
+static void test_tls(void)
+{
+    static const struct {
+        const char *ca; /* below the scratch folder */
+        enum cob_code code;
+        const char *error;
+    } rows[] = {
+        {"ca.crt", 0, NULL},
+        {NULL, COB_PRECONDITION, "*: 127.0.0.1:*certificate*"},
+        {"missing.crt", COB_NOT_FOUND, "*AWS_CA_BUNDLE: *missing.crt: no such file"},
+    };
+    struct s3_fixture f;
+
+    if (!s3_fixture_can_run())
+        return;
+    s3_fixture_init(&f, /* with_tls= */ true);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *ca =
+            rows[i].ca ? g_build_filename(f.scratch, rows[i].ca, NULL) : g_strdup("");
+        g_autofree char *text = g_strdup_printf(
+            "type=s3,region=us-test-1,bucket=tls,endpoint_url=https://127.0.0.1:%u" KEYS, f.port);
+        g_autoptr(cob_cachebackend_document) document = NULL;
+        struct s3_place place = {0};
+
+        g_setenv("AWS_CA_BUNDLE", ca, TRUE);
+        CHECK_OK(cob_cachebackend_options_parse(text, COB_CACHEBACKEND_IMPORT, &place.options));
+        struct cob_error *err = cob_cachebackend_open(place.options, NULL, NULL, &place.backend);
+        if (!err)
+            err = cob_cachebackend_get_document(place.backend, NULL, &document);
+        if (rows[i].code)
+            CHECK_ERROR(err, rows[i].code, rows[i].error);
+        else
+            CHECK_OK(err);
+        s3_place_close(&place);
+    }
+    s3_fixture_done(&f);
 }
 
 static void test_names(void)
 {
-    struct fixture f;
-    struct place place;
+    struct s3_fixture f;
+    struct s3_place place;
     bool is_put = false;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     open_place(&place, &f, "bucket=named,name=main;branch;other" KEYS);
     CHECK_OK(put_text(&place, "x", NULL, &is_put));
     g_assert_cmpuint(count_in_log(&f, "PUT /named/manifests/main 200"), ==, 1);
     g_assert_cmpuint(count_in_log(&f, "PUT /named/manifests/branch 200"), ==, 1);
     g_assert_cmpuint(count_in_log(&f, "PUT /named/manifests/other 200"), ==, 1);
-    close_place(&place);
-    fixture_done(&f);
+    s3_place_close(&place);
+    s3_fixture_done(&f);
 }
 
 static void test_old_blobs_are_made_new(void)
@@ -272,27 +221,27 @@ static void test_old_blobs_are_made_new(void)
         const char *options;
         unsigned n_copies;
     } rows[] = {{"bucket=old" KEYS, 1}, {"bucket=old,touch_refresh=72h" KEYS, 0}};
-    struct fixture f;
+    struct s3_fixture f;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct blob blob = new_blob(&f, 1000);
         g_autofree char *line = g_strdup_printf("PUT /old/blobs/sha256%%3A%s", blob.digest + 7);
 
         for (int n = 0; n < 3; n++) { /* it is put, copied, and then young */
-            struct place place;
+            struct s3_place place;
 
             open_place(&place, &f, rows[i].options);
             CHECK_OK(put(&place, &blob, NULL));
-            close_place(&place);
+            s3_place_close(&place);
         }
         g_assert_cmpuint(count_in_log(&f, line), ==, 1 + rows[i].n_copies);
         check_row(!g_test_failed(), i, rows[i].options);
         blob_done(&blob);
     }
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 static void test_refused_table(void)
@@ -315,15 +264,15 @@ static void test_refused_table(void)
         {"bucket=shout" KEYS, COB_DENIED, "*Loud: <*"},
         {"bucket=b01,prefix=../" KEYS, COB_INVALID, "*a key may not have \"..\" in its path"},
     };
-    struct fixture f;
+    struct s3_fixture f;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct blob blob = new_blob(&f, 1000);
         g_autoptr(cob_cachebackend_document) document = NULL;
-        struct place place;
+        struct s3_place place;
 
         open_place(&place, &f, rows[i].options);
         struct cob_error *err = put(&place, &blob, NULL);
@@ -340,151 +289,27 @@ static void test_refused_table(void)
             err = cob_cachebackend_get_document(place.backend, NULL, &document);
         }
         CHECK_ERROR(err, rows[i].code, rows[i].error);
-        close_place(&place);
+        s3_place_close(&place);
         blob_done(&blob);
     }
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 static void test_wrong_bytes(void)
 {
-    struct fixture f;
-    struct place place;
+    struct s3_fixture f;
+    struct s3_place place;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     struct blob blob = new_blob(&f, 100 * 1000);
     open_place(&place, &f, "bucket=liar" KEYS);
     CHECK_OK(put(&place, &blob, NULL));
     CHECK_ERROR(get(&place, &blob), COB_DATA_LOSS, "*: the bucket sent bytes with digest sha256:*");
-    close_place(&place);
+    s3_place_close(&place);
     blob_done(&blob);
-    fixture_done(&f);
-}
-
-/* Where credentials come from; each row is an environment, and the one before it is gone. */
-static const struct {
-    const char *name, *settings; /* NAME=VALUE lines; {url}, {dir} */
-    enum cob_code code;          /* 0: they are found */
-    const char *error;
-} credential_rows[] = {
-    {"environment", "AWS_ACCESS_KEY_ID=AKIDTEST\nAWS_SECRET_ACCESS_KEY=SECRETCANARY", 0, NULL},
-    {"environment, with a token",
-        "AWS_ACCESS_KEY_ID=AKIDSESSION\nAWS_SECRET_ACCESS_KEY=SESSIONCANARY\n"
-        "AWS_SESSION_TOKEN=TOKENCANARY",
-        0, NULL},
-    {"credentials file", "AWS_SHARED_CREDENTIALS_FILE={dir}/credentials", 0, NULL},
-    {"credentials file, profile",
-        "AWS_SHARED_CREDENTIALS_FILE={dir}/credentials\nAWS_PROFILE=temporary", 0, NULL},
-    {"config file, profile", "AWS_CONFIG_FILE={dir}/config\nAWS_PROFILE=conf", 0, NULL},
-    {"the environment comes before files",
-        "AWS_SHARED_CREDENTIALS_FILE={dir}/credentials\nAWS_PROFILE=wrong\n"
-        "AWS_ACCESS_KEY_ID=AKIDTEST\nAWS_SECRET_ACCESS_KEY=SECRETCANARY",
-        0, NULL},
-    {"files come before servers",
-        "AWS_SHARED_CREDENTIALS_FILE={dir}/credentials\n"
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI={url}/badjson",
-        0, NULL},
-    {"wrong keys", "AWS_SHARED_CREDENTIALS_FILE={dir}/credentials\nAWS_PROFILE=wrong", COB_DENIED,
-        "*SignatureDoesNotMatch*"},
-    {"no such profile", "AWS_PROFILE=nobody", COB_INVALID,
-        "*AWS_PROFILE: there is no profile nobody in *"},
-    {"a role", "AWS_CONFIG_FILE={dir}/config\nAWS_PROFILE=role", COB_UNIMPLEMENTED,
-        "*the AWS profile has role_arn, which is not supported: *"},
-    {"a web identity", "AWS_WEB_IDENTITY_TOKEN_FILE=/x", COB_UNIMPLEMENTED,
-        "*AWS_WEB_IDENTITY_TOKEN_FILE is not supported*"},
-    {"container",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI={url}/container\n"
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN=CONTAINERTOKEN",
-        0, NULL},
-    {"container, token in a file",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI={url}/container\n"
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE={dir}/token",
-        0, NULL},
-    {"container, no token", "AWS_CONTAINER_CREDENTIALS_FULL_URI={url}/container",
-        COB_UNAUTHENTICATED, "*container credentials: the server of AWS_CONTAINER*"},
-    {"container, broken answer", "AWS_CONTAINER_CREDENTIALS_FULL_URI={url}/badjson", COB_INVALID,
-        "*container credentials: the answer is not JSON"},
-    {"container, far away", "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://192.0.2.1/x", COB_DENIED,
-        "*192.0.2.1 may not be asked by plain http"},
-    {"instance", "AWS_EC2_METADATA_DISABLED=false\nAWS_EC2_METADATA_SERVICE_ENDPOINT={url}/", 0,
-        NULL},
-    {"instance, disabled",
-        "AWS_EC2_METADATA_DISABLED=true\nAWS_EC2_METADATA_SERVICE_ENDPOINT={url}",
-        COB_UNAUTHENTICATED, "*no credentials for S3*"},
-    {"instance, nobody there",
-        "AWS_EC2_METADATA_DISABLED=false\n"
-        "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1",
-        COB_UNAUTHENTICATED, "*no credentials for S3*"},
-};
-
-static const char credentials_text[] =
-    "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = SECRETCANARY\n"
-    "[temporary]\naws_access_key_id = AKIDSESSION\naws_secret_access_key = SESSIONCANARY\n"
-    "aws_session_token = TOKENCANARY\n[wrong]\naws_access_key_id = AKIDTEST\n"
-    "aws_secret_access_key = WRONGCANARY\n";
-static const char config_text[] =
-    "[profile conf]\naws_access_key_id = AKIDTEST\naws_secret_access_key = SECRETCANARY\n"
-    "[profile role]\nrole_arn = arn:x\nsource_profile = conf\n";
-
-static void write_files(const struct fixture *f)
-{
-    static const char *const names[] = {"credentials", "config", "token"};
-    static const char *const texts[] = {credentials_text, config_text, "CONTAINERTOKEN\n"};
-
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *path = g_build_filename(f->scratch, names[i], NULL);
-
-        g_assert_true(g_file_set_contents(path, texts[i], -1, NULL));
-    }
-}
-
-static void set_environment(const struct fixture *f, const char *text)
-{
-    g_autofree char *url = g_strdup_printf("http://127.0.0.1:%u", f->port);
-    g_autoptr(GString) settings = g_string_new(text);
-
-    clear_environment(f);
-    g_string_replace(settings, "{url}", url, 0);
-    g_string_replace(settings, "{dir}", f->scratch, 0);
-    g_auto(GStrv) lines = g_strsplit(settings->str, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        g_autofree char *name = g_strndup(*line, strcspn(*line, "="));
-
-        g_setenv(name, strchr(*line, '=') + 1, TRUE);
-    }
-}
-
-static void test_credentials_table(void)
-{
-    struct fixture f;
-
-    if (!can_run())
-        return;
-    fixture_init(&f);
-    write_files(&f);
-    for (size_t i = 0; i < G_N_ELEMENTS(credential_rows); i++) {
-        g_autoptr(cob_cachebackend_document) document = NULL;
-        enum cob_code code = credential_rows[i].code;
-        struct place place;
-
-        set_environment(&f, credential_rows[i].settings);
-        struct cob_error *err =
-            open_on(&place, COB_CACHEBACKEND_IMPORT, f.port, NULL, "bucket=keys");
-        if (!err)
-            err = cob_cachebackend_get_document(place.backend, NULL, &document);
-        g_autofree char *message = err ? cob_error_message(err) : g_strdup("");
-        check_row(
-            (err != NULL) == (code != 0) && !strstr(message, "CANARY"), i, credential_rows[i].name);
-        if (code)
-            CHECK_ERROR(err, code, credential_rows[i].error);
-        else
-            CHECK_OK(err);
-        close_place(&place);
-    }
-    clear_environment(&f);
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 /* --- parts: with net/s3 alone, which takes their size --- */
@@ -498,7 +323,7 @@ static struct cob_error *read_fd(
     return n > 0 ? NULL : cob_fail(COB_ABORTED, "it ended early");
 }
 
-static struct cob_error *put_in_parts(const struct fixture *f, const char *bucket, unsigned port,
+static struct cob_error *put_in_parts(const struct s3_fixture *f, const char *bucket, unsigned port,
     struct blob *blob, struct cob_cancel *cancel)
 {
     g_autofree char *endpoint = g_strdup_printf("http://127.0.0.1:%u", port ? port : f->port);
@@ -539,11 +364,11 @@ static void test_parts(void)
         {"badend", COB_UNAVAILABLE, "*: the parts were not joined: InternalError", 1},
         {"denied", COB_DENIED, "*: access denied, status 403: AccessDenied: not for you", 0},
     };
-    struct fixture f;
+    struct s3_fixture f;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     struct blob blob = new_blob(&f, 12 * MIB + 345);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autofree char *line = g_strdup_printf("DELETE /%s/", rows[i].bucket);
@@ -558,17 +383,17 @@ static void test_parts(void)
             g_assert_cmpuint(count_in_log(&f, line), ==, rows[i].n_aborted);
     }
     blob_done(&blob);
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 static void test_line_breaks(void)
 {
     static const enum cut_way ways[] = {CUT_REQUEST, CUT_ANSWER};
-    struct fixture f;
+    struct s3_fixture f;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     struct blob blob = new_blob(&f, 6 * MIB);
     for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
         for (guint64 part = 0; part < 7; part++) {
@@ -582,7 +407,7 @@ static void test_line_breaks(void)
         }
     }
     blob_done(&blob);
-    fixture_done(&f);
+    s3_fixture_done(&f);
 }
 
 static gpointer cancel_soon(gpointer data)
@@ -592,26 +417,44 @@ static gpointer cancel_soon(gpointer data)
     return NULL;
 }
 
+static void test_timeout(void)
+{
+    struct s3_fixture f;
+    struct s3_place place;
+    g_autoptr(cob_cachebackend_document) document = NULL;
+
+    if (!s3_fixture_can_run())
+        return;
+    s3_fixture_init(&f, /* with_tls= */ false);
+    open_place(&place, &f, "bucket=hang,timeout=1s" KEYS);
+    int64_t before = g_get_monotonic_time();
+    CHECK_ERROR(cob_cachebackend_get_document(place.backend, NULL, &document), COB_TIMEOUT,
+        "cache type=s3,*: no answer within 1 s");
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 1500 * 1000);
+    s3_place_close(&place);
+    s3_fixture_done(&f);
+}
+
 static void test_cancel(void)
 {
-    struct fixture f;
-    struct place place;
+    struct s3_fixture f;
+    struct s3_place place;
     g_autoptr(cob_cancel) cancel = NULL;
     g_autoptr(cob_cachebackend_document) document = NULL;
 
-    if (!can_run())
+    if (!s3_fixture_can_run())
         return;
-    fixture_init(&f);
+    s3_fixture_init(&f, /* with_tls= */ false);
     CHECK_OK(cob_cancel_new(&cancel));
-    CHECK_OK(open_on(&place, COB_CACHEBACKEND_IMPORT, f.port, cancel, "bucket=hang" KEYS));
+    CHECK_OK(s3_place_open(&place, COB_CACHEBACKEND_IMPORT, f.port, cancel, "bucket=hang" KEYS));
     GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
     int64_t before = g_get_monotonic_time();
     CHECK_ERROR(
         cob_cachebackend_get_document(place.backend, NULL, &document), COB_CANCELLED, "cache *");
     g_assert_cmpint(g_get_monotonic_time() - before, <, 400 * 1000);
     g_thread_join(thread);
-    close_place(&place);
-    fixture_done(&f);
+    s3_place_close(&place);
+    s3_fixture_done(&f);
 }
 
 /* What was not thought of: no region, and what is none. */
@@ -626,9 +469,9 @@ static void test_settings_table(void)
         {"type=s3,bucket=a..b,region=x", "*: \"a..b\" is not the name of a bucket"},
         {"type=s3,bucket=abc,region=x,endpoint_url=http://[::1", "*: endpoint of S3: URL *"},
     };
-    struct fixture f = {.scratch = check_scratch_new()};
+    struct s3_fixture f = {.scratch = check_scratch_new()};
 
-    clear_environment(&f);
+    s3_fixture_clear_environment(&f);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(cob_cachebackend_options) options = NULL;
         g_autoptr(cob_cachebackend) backend = NULL;
@@ -646,13 +489,14 @@ int main(int argc, char **argv)
     g_test_add_func("/cachebackend/s3/settings", test_settings_table);
     g_test_add_func("/cachebackend/s3/round-trip", test_round_trip);
     g_test_add_func("/cachebackend/s3/bucket-in-host", test_bucket_in_host);
+    g_test_add_func("/cachebackend/s3/tls", test_tls);
     g_test_add_func("/cachebackend/s3/names", test_names);
     g_test_add_func("/cachebackend/s3/old-blobs-are-made-new", test_old_blobs_are_made_new);
     g_test_add_func("/cachebackend/s3/refused", test_refused_table);
     g_test_add_func("/cachebackend/s3/wrong-bytes", test_wrong_bytes);
-    g_test_add_func("/cachebackend/s3/credentials", test_credentials_table);
     g_test_add_func("/cachebackend/s3/parts", test_parts);
     g_test_add_func("/cachebackend/s3/line-breaks", test_line_breaks);
+    g_test_add_func("/cachebackend/s3/timeout", test_timeout);
     g_test_add_func("/cachebackend/s3/cancel", test_cancel);
     return g_test_run();
 }

@@ -124,12 +124,12 @@ static void test_limits(void)
     g_autoptr(GString) text = g_string_new("{\"schemaVersion\":2," CONFIG ",\"layers\":[" DESC);
     g_autoptr(cob_oci_manifest) manifest = NULL;
 
-    for (int i = 0; i < COB_LIMIT_LAYERS; i++)
+    for (int i = 0; i < COB_LIMIT_DESCRIPTORS; i++)
         g_string_append(text, "," DESC);
     g_string_append(text, "]}");
     g_autoptr(GBytes) bytes = g_bytes_new(text->str, text->len);
     CHECK_ERROR(cob_oci_manifest_parse(bytes, NULL, &manifest), COB_EXHAUSTED,
-        "image manifest: layers has 1025 entries, more than 1024");
+        "image manifest: layers has 10001 entries, more than 10000");
     g_string_set_size(text, COB_LIMIT_MANIFEST_BYTES + 1);
     g_autoptr(GBytes) huge = g_bytes_new(text->str, text->len);
     CHECK_ERROR(cob_oci_manifest_parse(huge, NULL, &manifest), COB_EXHAUSTED,
