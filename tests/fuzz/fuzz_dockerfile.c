@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(cob_srcfile) file = cob_srcfile_new("Dockerfile", bytes);
     g_autoptr(cob_dockerfile) dockerfile = NULL;
     g_autoptr(GPtrArray) warnings = cob_dockerfile_warnings_new();
-    struct cob_dockerfile_request request = {.warnings = warnings};
+    struct cob_dockerfile_request request = {.warnings = warnings, .has_auto_mounts = true};
     struct cob_dockerfile_result result = {0};
     struct cob_error *err = cob_dockerfile_parse(file, &dockerfile);
 
@@ -66,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (err)
         g_free(cob_error_text(err));
     cob_error_free(err);
+    request.has_auto_mounts = false; /* they are suggested then */
     look_only(file, dockerfile, &request, &resolver);
     cob_dockerfile_result_done(&result);
     return 0;

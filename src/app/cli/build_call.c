@@ -107,6 +107,8 @@ static void append_checked(GString *out, const struct cob_engine_answer *answer)
         g_string_append_c(out, '\n');
     else if (!answer->error && answer->n_warnings == 0)
         g_string_append(out, "Check complete, no warnings found.\n");
+    if (answer->suggestions)
+        g_string_append(out, answer->suggestions);
 }
 
 void cli_build_call_append(

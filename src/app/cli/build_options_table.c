@@ -29,6 +29,10 @@ const struct cli_option cli_build_options[] = {
     {"cache-to", 0, CLI_LIST, "stringArray",
         "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")",
         false},
+    {"cache-mounts", 0, CLI_TEXT, "string",
+        "Give RUN steps the caches of the tools they call as mounts: auto or off (default: "
+        "$COB_CACHE_MOUNTS, else off)",
+        false},
     {"call", 0, CLI_TEXT, "string",
         "Ask about the Dockerfile instead of building it: check, outline, targets, convertllb or "
         "subrequests.describe (format: \"outline,format=json\")",

@@ -263,6 +263,20 @@ static void add_build_args(struct cli_build_request *build, const char *const *g
     build->request.build_args = (const char *const *)build->build_args->pdata;
 }
 
+/* --cache-mounts, else COB_CACHE_MOUNTS. */
+static struct cob_error *set_auto_mounts(
+    const struct cli_call *call, struct cli_build_request *build)
+{
+    const char *given = cli_call_text(call, "cache-mounts"), *set = g_getenv("COB_CACHE_MOUNTS");
+    const char *value = given ? given : set && *set ? set : "off";
+
+    build->request.has_auto_mounts = strcmp(value, "auto") == 0;
+    if (build->request.has_auto_mounts || strcmp(value, "off") == 0)
+        return NULL;
+    return cob_fail(COB_INVALID, "%s%s: it must be auto or off",
+        given ? "--cache-mounts " : "COB_CACHE_MOUNTS=", value);
+}
+
 /* Without a value it is about all of them, whatever else is said. */
 static void set_no_cache_mounts(const struct cli_call *call, struct cli_build_request *build)
 {
@@ -278,6 +292,7 @@ static struct cob_error *fill(const struct cli_call *call, struct cli_build_requ
     add_build_args(build, cli_call_list(call, "build-arg"));
     add_attests(call, build);
     COB_TRY(set_parallel(call, build));
+    COB_TRY(set_auto_mounts(call, build));
     COB_TRY(cli_run_limits_fill(call, build));
     COB_TRY(add_secrets(build, cli_call_list(call, "secret")));
     COB_TRY(add_outputs(build, cli_call_list(call, "output")));

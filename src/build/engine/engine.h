@@ -46,6 +46,7 @@ struct cob_engine_request {
     const char *const *labels; /* "key=value" */
     const char *const *tags;   /* image names */
     bool is_no_cache;          /* every step runs; cache mounts stay */
+    bool has_auto_mounts;      /* RUN steps get the caches of their tools as mounts */
     const char *const *no_cache_stages;
     bool is_no_cache_mounts;            /* empty the cache mounts before the build: */
     const char *const *no_cache_mounts; /* those of these ids; NULL: of all steps */
@@ -113,6 +114,7 @@ enum cob_engine_method {
 struct cob_engine_answer {
     char *json, *text;       /* BuildKit's result.json and result.txt; text: NULL: there is none */
     const char *version;     /* of the question, static */
+    char *suggestions;       /* of COB_ENGINE_LINT, as the text; NULL, or empty: none */
     unsigned n_warnings;     /* of COB_ENGINE_LINT */
     struct cob_error *error; /* of COB_ENGINE_LINT: what keeps the Dockerfile from being built */
 };

@@ -373,6 +373,7 @@ static struct cob_error *convert(struct lookup *lookup, const char *host, struct
         .hostname = cob_engine_build_arg_set(request, "BUILDKIT_SANDBOX_HOSTNAME"),
         .warnings = lookup->purpose == PURPOSE_TARGETS ? NULL : frontend->warnings,
         .is_check = lookup->purpose == PURPOSE_LINT,
+        .has_auto_mounts = request->has_auto_mounts,
     };
 
     COB_TRY(prepare(lookup, &wish, frontend));

@@ -120,14 +120,21 @@ static char *lint_json(const struct frontend *frontend, const struct cob_error *
 {
     json_auto_t *json = json_object();
     json_t *warnings = json_array(), *sources = json_array(), *source = json_object();
+    json_auto_t *suggestions = json_array();
 
-    for (guint i = 0; i < frontend->warnings->len; i++)
-        json_array_append_new(warnings, warning_json(g_ptr_array_index(frontend->warnings, i)));
+    for (guint i = 0; i < frontend->warnings->len; i++) {
+        const struct cob_dockerfile_warning *warning = g_ptr_array_index(frontend->warnings, i);
+
+        json_array_append_new(
+            warning->is_suggestion ? suggestions : warnings, warning_json(warning));
+    }
     json_object_set_new(source, "filename", json_string(frontend->file->name));
     json_object_set_new(source, "data", base64_json(frontend->file->data));
     json_object_set_new(source, "language", json_string("Dockerfile"));
     json_array_append_new(sources, source);
     json_object_set_new(json, "warnings", warnings);
+    if (json_array_size(suggestions) > 0)
+        json_object_set(json, "suggestions", suggestions);
     json_object_set_new(json, "sources", sources);
     if (err)
         json_object_set_new(json, "buildError", error_json(err));
@@ -147,19 +154,26 @@ static void append_warning(
 {
     g_autofree char *text = cob_text_visible(warning->text);
 
-    g_string_append_printf(out, "\nWARNING: %s%s%s\n%s\n", warning->rule, warning->url ? " - " : "",
+    g_string_append_printf(out, "\n%s: %s%s%s\n%s\n",
+        warning->is_suggestion ? "SUGGESTION" : "WARNING", warning->rule, warning->url ? " - " : "",
         warning->url ? warning->url : "", text);
     if (out->len < MAX_TEXT_BYTES)
         cob_srcfile_append_excerpt(out, frontend->file, warning->range);
 }
 
-static char *lint_text(const struct frontend *frontend)
+/* The warnings, or the suggestions.  ret_n: how many. */
+static char *lint_text(const struct frontend *frontend, bool is_suggestion, unsigned *ret_n)
 {
     GString *out = g_string_new(NULL);
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
 
-    for (guint i = 0; i < frontend->warnings->len; i++)
-        g_ptr_array_add(sorted, g_ptr_array_index(frontend->warnings, i));
+    for (guint i = 0; i < frontend->warnings->len; i++) {
+        struct cob_dockerfile_warning *warning = g_ptr_array_index(frontend->warnings, i);
+
+        if (warning->is_suggestion == is_suggestion)
+            g_ptr_array_add(sorted, warning);
+    }
+    *ret_n = sorted->len;
     if (sorted->len > 0) /* a stable sort */
         g_qsort_with_data(sorted->pdata, (int)sorted->len, sizeof(void *), by_line, NULL);
     for (guint i = 0; i < sorted->len; i++)
@@ -349,6 +363,7 @@ void cob_engine_answer_done(struct cob_engine_answer *answer)
 {
     g_clear_pointer(&answer->json, g_free);
     g_clear_pointer(&answer->text, g_free);
+    g_clear_pointer(&answer->suggestions, g_free);
     g_clear_pointer(&answer->error, cob_error_free);
 }
 
@@ -356,11 +371,13 @@ void cob_engine_answer_done(struct cob_engine_answer *answer)
 static struct cob_error *answer_from(const struct frontend *frontend, enum cob_engine_method method,
     const struct cob_dockerfile_outline *outline, struct cob_engine_answer *answer)
 {
+    unsigned n_suggestions;
+
     switch (method) {
     case COB_ENGINE_LINT:
-        answer->n_warnings = frontend->warnings->len;
         answer->json = lint_json(frontend, answer->error);
-        answer->text = lint_text(frontend);
+        answer->text = lint_text(frontend, /* is_suggestion= */ false, &answer->n_warnings);
+        answer->suggestions = lint_text(frontend, /* is_suggestion= */ true, &n_suggestions);
         return NULL;
     case COB_ENGINE_OUTLINE:
         answer->json = outline_json(frontend, outline);

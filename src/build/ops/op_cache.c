@@ -282,6 +282,8 @@ struct cob_error *cob_ops_cache_acquire(const struct op_run *run, struct step_mo
     struct cob_cachemount_lease *lease = NULL;
     const char *last_id = NULL;
 
+    COB_TRY(cob_ops_cache_resolve(run, list, mounts));
+    g_ptr_array_sort(list, compare_ids);
     for (guint i = 0; i < list->len; i++) {
         const Pb__Mount *mount = g_ptr_array_index(list, i);
 

@@ -24,6 +24,7 @@ void cob_ops_mounts_done(struct step_mounts *mounts)
     g_clear_pointer(&mounts->leases, g_ptr_array_unref);
     g_clear_pointer(&mounts->secrets, g_ptr_array_unref);
     g_clear_pointer(&mounts->env, g_ptr_array_unref);
+    g_clear_pointer(&mounts->resolved, g_ptr_array_unref);
 }
 
 static void mounts_init(struct step_mounts *mounts)

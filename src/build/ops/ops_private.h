@@ -6,7 +6,8 @@
  *     op_key.c      how each kind is keyed, and the content that it takes from its inputs
  *     op_files.c    the same content as a list, to tell what changed in it
  *     op_source.c   images and the context
- *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for them
+ *     op_exec.c     RUN; op_mounts.c its mounts, op_cache.c its cache mounts and who waits for
+ *                   them, op_cache_auto.c those that nobody wrote
  *     entitlements.c  who may have more than the sandbox
  *     op_ssh.c      the ssh agents of a RUN
  *     op_file.c     COPY, ADD, WORKDIR, heredocs; copy_tree.c how a tree is copied into a layer,
@@ -157,14 +158,15 @@ COB_RESULT struct cob_error *cob_ops_commit(const struct op_run *run,
 
 /* What a step has open while it runs. */
 struct step_mounts {
-    GArray *mounts;     /* struct cob_executor_mount, sorted by target */
-    GArray *fds;        /* int, owned: what they are mounted from */
-    GPtrArray *drafts;  /* struct cob_snapshot_draft, owned: where dropped writes go */
-    GPtrArray *bound;   /* struct bound_tree, owned: those that the step may write to */
-    GPtrArray *leases;  /* struct cob_cachemount_lease, owned */
-    GPtrArray *secrets; /* GBytes, owned */
-    GPtrArray *doors;   /* struct cob_sshagent_door, owned */
-    GPtrArray *env;     /* char *, owned: NAME=value of secrets, to be added */
+    GArray *mounts;      /* struct cob_executor_mount, sorted by target */
+    GArray *fds;         /* int, owned: what they are mounted from */
+    GPtrArray *drafts;   /* struct cob_snapshot_draft, owned: where dropped writes go */
+    GPtrArray *bound;    /* struct bound_tree, owned: those that the step may write to */
+    GPtrArray *leases;   /* struct cob_cachemount_lease, owned */
+    GPtrArray *secrets;  /* GBytes, owned */
+    GPtrArray *doors;    /* struct cob_sshagent_door, owned */
+    GPtrArray *env;      /* char *, owned: NAME=value of secrets, to be added */
+    GPtrArray *resolved; /* struct resolved_mount, owned: automatic cache mounts; NULL: none */
 };
 COB_RESULT struct cob_error *cob_ops_mounts_open(
     const struct op_run *run, struct step_mounts *ret_mounts);
@@ -187,6 +189,14 @@ COB_RESULT struct cob_error *cob_ops_ssh_mount(
 /* Take the cache mounts of a step, in one order for all steps, waiting where others have them. */
 COB_RESULT struct cob_error *cob_ops_cache_acquire(
     const struct op_run *run, struct step_mounts *mounts);
+
+/* --- op_cache_auto.c --- */
+
+/* Put mounts that are as they are for this image in place of the automatic ones in a list of cache
+ * mounts, and leave those out that it has no place for. Tells of those that stay.
+ * list: const Pb__Mount *; the new ones are the step's. */
+COB_RESULT struct cob_error *cob_ops_cache_resolve(
+    const struct op_run *run, GPtrArray *list, struct step_mounts *mounts);
 
 /* --- copy_tree.c --- */
 

@@ -62,6 +62,10 @@ struct cob_rootfs_identity {
 COB_RESULT struct cob_error *cob_rootfs_identify(
     int root_fd, const char *user, struct cob_rootfs_identity *ret_identity);
 
+/* The home of a user by the image's passwd: the sixth field of USER's entry.
+ * ret_home: the caller's; NULL: it has none, or none that is an absolute path. */
+COB_RESULT struct cob_error *cob_rootfs_home(int root_fd, const char *user, char **ret_home);
+
 /* Has this user namespace these ids? Asked before they are used, since the kernel says no more than
  * EINVAL.  errors: COB_PRECONDITION, with what to do. */
 COB_RESULT struct cob_error *cob_rootfs_check_ids(uint32_t uid, uint32_t gid);

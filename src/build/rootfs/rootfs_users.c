@@ -96,17 +96,18 @@ static struct span all_of(GBytes *bytes)
 struct entry {
     struct span name;
     struct span fourth; /* passwd: the group; group: its members */
+    struct span home;   /* of passwd; else nothing */
     uint32_t id;
 };
 
 static bool parse_entry(struct span line, unsigned n_fields, struct entry *ret_entry)
 {
-    struct span fields[4] = {{NULL, 0}};
+    struct span fields[6] = {{NULL, 0}};
     unsigned n = 0;
 
     while (n < G_N_ELEMENTS(fields) && cut(&line, ':', &fields[n]))
         n++;
-    *ret_entry = (struct entry){.name = fields[0], .fourth = fields[3]};
+    *ret_entry = (struct entry){.name = fields[0], .fourth = fields[3], .home = fields[5]};
     return n >= n_fields && fields[0].len > 0 && *fields[0].at != '#' &&
            parse_id_span(fields[2], &ret_entry->id);
 }
@@ -150,6 +151,30 @@ static struct cob_error *find_user(
             COB_INVALID, "unable to find user %s: no matching entries in passwd file", user);
     identity->uid = wanted;
     identity->gid = 0;
+    return NULL;
+}
+
+struct cob_error *cob_rootfs_home(int root_fd, const char *user, char **ret_home)
+{
+    g_auto(GStrv) parts = g_strsplit(user && *user ? user : "0", ":", 2);
+    g_autoptr(GBytes) bytes = NULL;
+    struct span line;
+    uint32_t wanted = 0;
+    bool is_id = false;
+
+    *ret_home = NULL;
+    COB_TRY(parse_wanted(parts[0], &is_id, &wanted));
+    COB_TRY(read_table(root_fd, "/etc/passwd", &bytes));
+    for (struct span rest = all_of(bytes); cut(&rest, '\n', &line);) {
+        struct entry entry;
+
+        if (!parse_entry(line, 4, &entry) ||
+            !(is_id ? entry.id == wanted : is_text(entry.name, parts[0])))
+            continue;
+        if (entry.home.len > 0 && *entry.home.at == '/')
+            *ret_home = g_strndup(entry.home.at, entry.home.len);
+        return NULL;
+    }
     return NULL;
 }
 

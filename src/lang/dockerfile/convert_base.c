@@ -252,6 +252,7 @@ struct cob_error *dockerfile_build_start(
     build->vars =
         base ? dockerfile_vars_copy(convert->builds[base->index].vars) : dockerfile_vars_new();
     COB_TRY(dockerfile_spend(convert, build->vars->n_bytes));
+    build->has_cached_lists = base && convert->builds[base->index].has_cached_lists;
     if (base)
         start_stage(convert, build);
     else if (!dockerfile_node_is_image(build->node))

@@ -75,18 +75,24 @@ static void set_cache_owner(struct mount_job *mount)
     mount->out->selector = "/cache";
 }
 
+char *dockerfile_cache_id(const struct cob_dockerfile_request *request, const char *id)
+{
+    const char *namespace = request->cache_mount_namespace;
+
+    if (!namespace)
+    namespace = dockerfile_build_arg(request, "BUILDKIT_CACHE_MOUNT_NS");
+    return g_strconcat(namespace ? namespace : "", "/", id, NULL);
+}
+
 static struct cob_error *fill_cache(struct mount_job *mount)
 {
     const struct cob_dockerfile_request *request = mount->job->convert->plan->request;
-    const char *namespace = request->cache_mount_namespace;
     g_autofree char *id = is_set(mount->mount->id)
                               ? g_strdup(mount->mount->id)
                               : clean_id(mount->mount->target ? mount->mount->target : "");
 
-    if (!namespace)
-    namespace = dockerfile_build_arg(request, "BUILDKIT_CACHE_MOUNT_NS");
     mount->out->type = PB__MOUNT_TYPE__CACHE;
-    mount->out->id = keep(mount, g_strconcat(namespace ? namespace : "", "/", id, NULL));
+    mount->out->id = keep(mount, dockerfile_cache_id(request, id));
     mount->out->sharing = sharing_of(mount->mount->sharing);
     return NULL;
 }

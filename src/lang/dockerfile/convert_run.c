@@ -240,6 +240,23 @@ static struct cob_error *check_supported(const struct dockerfile_instruction *in
     return NULL;
 }
 
+/* Mounts that are not written. */
+static void add_automatic(
+    struct dockerfile_job *job, const struct run_line *run, GPtrArray *arena, GArray *mounts)
+{
+    const struct dockerfile_command *command = &job->instruction->command;
+    gsize len = 0;
+    const char *data = run->script ? g_bytes_get_data(run->script, &len) : NULL;
+    g_autofree char *file = data ? g_strndup(data, len) : NULL;
+    const char *script = run->line;
+
+    if (file)
+        script = file;
+    else if (!script && !command->is_json && command->words->len > 0)
+        script = g_ptr_array_index(command->words, 0);
+    dockerfile_auto_mounts(job, script, arena, mounts);
+}
+
 static struct cob_error *convert_line(struct dockerfile_job *job, struct run_line *run)
 {
     g_autoptr(GPtrArray) arena = g_ptr_array_new_with_free_func(g_free);
@@ -248,6 +265,7 @@ static struct cob_error *convert_line(struct dockerfile_job *job, struct run_lin
 
     COB_TRY(read_line(job->instruction, run));
     COB_TRY(dockerfile_convert_mounts(job, arena, &mounts, &masked));
+    add_automatic(job, run, arena, mounts);
     if (run->script)
         add_script(job, run, arena, mounts);
     g_auto(GStrv) words =

@@ -79,6 +79,7 @@ struct cob_dockerfile_request {
     GPtrArray *warnings; /* cob_dockerfile_warnings_new(): emptied, then filled, also by a call that
                             fails; NULL: nothing is checked */
     bool is_check;       /* only warnings are wanted: of every stage, when no target is named */
+    bool has_auto_mounts; /* RUN steps get the caches of the tools they call as mounts */
 };
 
 /* A base image that a target needs. */
@@ -111,8 +112,8 @@ COB_RESULT struct cob_error *cob_dockerfile_images(const struct cob_dockerfile *
     const struct cob_dockerfile_request *request, GPtrArray **ret_images);
 
 /*
- * What is odd, but no error. The rules, their words and what triggers them are BuildKit's; one is
- * cob's own. A comment "# check=skip=A,B;error=true" at the top of the file, or above an
+ * What is odd, but no error. The rules, their words and what triggers them are BuildKit's; two
+ * are cob's own. A comment "# check=skip=A,B;error=true" at the top of the file, or above an
  * instruction, and the build argument BUILDKIT_DOCKERFILE_CHECK say which count; with error=true,
  * one that was broken is an error of the build. There are at most COB_LIMIT_LINT_WARNINGS.
  * spec: BuildKit frontend/dockerfile/linter.
@@ -123,6 +124,7 @@ struct cob_dockerfile_warning {
     const char *url;         /* where it is explained; static; NULL: nowhere */
     char *text;              /* "... (line 3)" is left to who shows it */
     struct cob_range range;
+    bool is_suggestion; /* nothing is wrong: not counted, and no error with error=true */
 };
 
 /* An empty list of struct cob_dockerfile_warning *, owned. The caller unrefs it. */

@@ -30,6 +30,7 @@ struct dockerfile_build {
     bool has_cmd;                        /* CMD stands in this stage */
     unsigned n_numbered;                 /* steps named so far */
     bool is_base_unknown;                /* of an image that could not be asked for */
+    bool has_cached_lists;               /* of packages, by an automatic mount: auto_mounts.c */
     struct dockerfile_lint_stage lint;
     GPtrArray *inputs; /* struct dockerfile_found *, owned; NULL: nobody wants them */
 };
@@ -46,6 +47,8 @@ struct dockerfile_convert {
     size_t spent_bytes;              /* of what expansion and environments made */
     struct cob_error *unresolved;    /* the first image that could not be asked for, in a check */
     bool is_outline;                 /* what steps use is noted in builds' inputs */
+    GPtrArray
+        *taken; /* by node, GPtrArray of char *: what others take of it; NULL: not asked yet */
 };
 
 /* One step of one node. */
@@ -119,6 +122,15 @@ char *dockerfile_join_path(const char *dir, const char *path, bool keeps_slash);
  * arena: gets what they borrow.  ret_mounts: of struct cob_llb_mount. */
 COB_RESULT struct cob_error *dockerfile_convert_mounts(
     struct dockerfile_job *job, GPtrArray *arena, GArray **ret_mounts, GPtrArray **ret_masked);
+
+/* The id of a cache mount on the wire, its namespace with it. The caller frees it. */
+char *dockerfile_cache_id(const struct cob_dockerfile_request *request, const char *id);
+
+/* Add the cache mounts that a RUN is to get by itself, or suggest them: docs/automatic-mounts.md.
+ * script: what its shell reads; NULL: the instruction's words are the command.
+ * mounts: those that it has already; arena: gets what the new ones borrow. */
+void dockerfile_auto_mounts(
+    struct dockerfile_job *job, const char *script, GPtrArray *arena, GArray *mounts);
 
 /* Lay words into a sorted list without doubles, many at a time. words: left empty. */
 void dockerfile_merge_sorted(GPtrArray **list, GPtrArray *words);

@@ -42,6 +42,7 @@ enum dockerfile_rule {
     DOCKERFILE_RULE_EXPOSE_CASING,
     DOCKERFILE_RULE_EXPOSE_FORMAT,
     DOCKERFILE_RULE_MOUNT_SYNTAX,
+    DOCKERFILE_RULE_CACHE_MOUNT,
     DOCKERFILE_RULE_TOO_MANY, /* not a rule: it says that there would be more */
     DOCKERFILE_N_RULES,
 };

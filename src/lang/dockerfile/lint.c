@@ -30,6 +30,12 @@ static uint32_t bit(enum dockerfile_rule rule)
     return (uint32_t)1 << rule;
 }
 
+/* What is only suggested, by a check alone: nothing is wrong. */
+static uint32_t suggesting_rules(void)
+{
+    return bit(DOCKERFILE_RULE_CACHE_MOUNT);
+}
+
 static uint32_t experimental_rules(void)
 {
     uint32_t bits = 0;
@@ -124,7 +130,8 @@ struct cob_error *dockerfile_lint_new(const struct cob_dockerfile *dockerfile,
         g_ptr_array_set_size(request->warnings, 0);
         COB_TRY(read_options(dockerfile, request, &options));
     }
-    const uint32_t on = apply(UINT32_MAX & ~experimental_rules(), &options);
+    const uint32_t silent = request->is_check ? 0 : suggesting_rules();
+    const uint32_t on = apply(UINT32_MAX & ~experimental_rules() & ~silent, &options);
     lint = g_new(struct dockerfile_lint, 1);
     *lint = (struct dockerfile_lint){
         .out = request->warnings,
@@ -188,7 +195,8 @@ static void append(
         .description = spec->description,
         .url = spec->url,
         .text = text,
-        .range = range};
+        .range = range,
+        .is_suggestion = (bit(rule) & suggesting_rules()) != 0};
     g_ptr_array_add(lint->out, warning);
 }
 
@@ -224,10 +232,10 @@ struct cob_error *dockerfile_lint_verdict(const struct dockerfile_lint *lint)
 {
     g_autoptr(GString) names = g_string_new(NULL);
 
-    if (!lint->is_error || !lint->broken)
+    if (!lint->is_error || !(lint->broken & ~suggesting_rules()))
         return NULL;
     for (enum dockerfile_rule rule = 0; rule < DOCKERFILE_N_RULES; rule++) {
-        if (lint->broken & bit(rule))
+        if (lint->broken & ~suggesting_rules() & bit(rule))
             g_string_append_printf(
                 names, "%s%s", names->len > 0 ? ", " : "", dockerfile_rules[rule].name);
     }

@@ -3,7 +3,7 @@
 
 #define URL(page) "https://docs.docker.com/go/dockerfile/rule/" page "/"
 
-/* spec: BuildKit linter/ruleset.go; MountShellSyntax is cob's own. */
+/* spec: BuildKit linter/ruleset.go; MountShellSyntax and CacheMountSuggested are cob's own. */
 const struct dockerfile_rule_spec dockerfile_rules[] = {
     [DOCKERFILE_RULE_STAGE_NAME_CASING] = {"StageNameCasing", "Stage names should be lowercase",
         URL("stage-name-casing"), false},
@@ -72,6 +72,9 @@ const struct dockerfile_rule_spec dockerfile_rules[] = {
         URL("expose-invalid-format"), false},
     [DOCKERFILE_RULE_MOUNT_SYNTAX] = {"MountShellSyntax",
         "Mount options know variables of the build, but nothing else of a shell's", NULL, false},
+    [DOCKERFILE_RULE_CACHE_MOUNT] = {"CacheMountSuggested",
+        "Caches of compilers and package managers live on from build to build in cache mounts",
+        NULL, false},
     [DOCKERFILE_RULE_TOO_MANY] = {"TooManyWarnings",
         "What comes after the limit of warnings is not shown", NULL, false},
 };

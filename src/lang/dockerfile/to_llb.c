@@ -127,6 +127,7 @@ static void reset(struct dockerfile_convert *convert)
     for (guint i = 0; convert->builds && i < convert->plan->nodes->len; i++)
         dockerfile_build_done(&convert->builds[i]);
     g_clear_pointer(&convert->builds, g_free);
+    g_clear_pointer(&convert->taken, g_ptr_array_unref);
     g_clear_pointer(&convert->builder, cob_llb_builder_free);
     convert->spent_bytes = 0;
 }

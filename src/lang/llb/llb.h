@@ -80,7 +80,8 @@ struct cob_llb_mount {
     bool is_optional;       /* SECRET, SSH */
     const char *id;         /* CACHE, SECRET, SSH */
     Pb__CacheSharingOpt sharing;
-    const char *env; /* SECRET: the variable that holds it; NULL: none */
+    bool is_automatic; /* CACHE: nobody wrote it; "~/" in dest and id is the home of the user */
+    const char *env;   /* SECRET: the variable that holds it; NULL: none */
     uint32_t uid, gid, mode;
     int64_t size_bytes; /* TMPFS; 0: no limit of its own */
     Pb__MountContentCache content_cache;

@@ -47,6 +47,7 @@ static Pb__CacheOpt *new_cache(const struct cob_llb_mount *mount)
     pb__cache_opt__init(cache);
     llb_set_text(&cache->id, mount->id);
     cache->sharing = mount->sharing;
+    cache->cobautomatic = mount->is_automatic;
     return cache;
 }
 

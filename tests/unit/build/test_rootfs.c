@@ -95,6 +95,36 @@ static void test_identify(void)
     fixture_done(&fixture);
 }
 
+static void test_home(void)
+{
+    static const struct {
+        const char *user, *home;
+    } rows[] = {
+        {NULL, "/root"},
+        {"root", "/root"},
+        {"0:5", "/root"},
+        {"app", "/srv/app"},
+        {"1000:1000", "/srv/app"},
+        {"app:video", "/srv/app"},
+        {"nobody", NULL},
+        {"short", NULL},
+        {"relative", NULL},
+    };
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    write_file(&fixture, "etc/passwd",
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1001:a b:/srv/app:/bin/sh\nshort:x:5:5\n"
+        "relative:x:6:6::srv:/bin/sh\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *home = NULL;
+
+        CHECK_OK(cob_rootfs_home(fixture.fd, rows[i].user, &home));
+        g_assert_cmpstr(home, ==, rows[i].home);
+    }
+    fixture_done(&fixture);
+}
+
 static void test_identify_refuses(void)
 {
     static const struct {
@@ -276,6 +306,7 @@ int main(int argc, char **argv)
 {
     check_init(&argc, &argv);
     g_test_add_func("/rootfs/identify", test_identify);
+    g_test_add_func("/rootfs/home", test_home);
     g_test_add_func("/rootfs/identify-refuses", test_identify_refuses);
     g_test_add_func("/rootfs/identify-in-small-memory", test_identify_in_small_memory);
     g_test_add_func("/rootfs/walk", test_walk);

@@ -245,6 +245,23 @@ static const struct row rules[] = {
     {.name = "mount-good",
         "FROM empty\nENV HOME=/root\nRUN --mount=type=cache,target=$HOME/.cache make\n",
         ""},
+    {.name = "cache-mount",
+        "FROM golang\nRUN go build && npm ci\nRUN --mount=type=cache,target=/c go build\n"
+        "RUN echo go build\n",
+        "CacheMountSuggested: RUN calls go, npm: keep the cache from build to build with "
+        "--mount=type=cache,target=/root/.cache/go-build --mount=type=cache,target=/go/pkg/mod "
+        "--mount=type=cache,target=/root/.npm, or build with --cache-mounts=auto (line 2)\n"},
+    {.name = "cache-mount-locked",
+        "FROM empty\nUSER app\nRUN cargo build\n",
+        "CacheMountSuggested: RUN calls cargo: keep the cache from build to build with "
+        "--mount=type=cache,target=/home/app/.cargo/registry,sharing=locked "
+        "--mount=type=cache,target=/home/app/.cargo/git,sharing=locked, or build with "
+        "--cache-mounts=auto (line 3)\n"},
+    {.name = "cache-mount-of-a-build", "FROM golang\nRUN go build\n", "", .is_built = true},
+    {.name = "cache-mount-of-an-unknown-base",
+        "FROM missing\nRUN go build\n",
+        "",
+        .error = "missing: docker.io/library/missing:latest: not found"},
 };
 
 static const struct row options[] = {
@@ -269,6 +286,16 @@ static const struct row options[] = {
         "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 2)\n",
         .error = "lint violation found for rules: FromAsCasing",
         .is_built = true},
+    {.name = "suggestion-is-no-error",
+        "# check=error=true\nFROM empty\nRUN npm ci\n",
+        "CacheMountSuggested: RUN calls npm: keep the cache from build to build with "
+        "--mount=type=cache,target=/root/.npm, or build with --cache-mounts=auto (line 3)\n"},
+    {.name = "suggestion-is-skipped",
+        "# check=skip=CacheMountSuggested\nFROM empty\nRUN npm ci\n",
+        ""},
+    {.name = "suggestion-is-skipped-once",
+        "FROM empty\n# check=skip=CacheMountSuggested\nRUN npm ci\n",
+        ""},
     {.name = "error-without-one", "# check=error=true\n" F, "", .is_built = true},
     {.name = "argument-before-file",
         "# check=skip=all\nFROM scratch as b\n",
