@@ -85,7 +85,7 @@ static const struct {
     {COB_INVALID, "{\"layers\":[{\"blob\":\"" A "\",\"parent\":1.5}]}", "*not a number*"},
     {COB_INVALID, "{\"layers\":[{\"blob\":\"" A "\",\"parent\":4294967296}]}", "*not a number*"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"x\"}]}", "*records[0]: digest x is not a digest"},
-    {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[]}]}", "*inputs[0] is empty"},
+    {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[[]]}]}", "*inputs[0] is empty"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[7]}]}", "*inputs[0] is empty"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[[{\"link\":1}]]}]}",
         "*there is no record 1"},
