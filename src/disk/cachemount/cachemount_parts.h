@@ -132,9 +132,9 @@ COB_RESULT struct cob_error *cob_cachemount_sweep(struct cob_cachemount_pool *po
 
 /* --- cachemount_join.c --- */
 
-/* Join the idle PRIVATE directories of an id with its primary, if that is idle, too. To be called by
- * whoever held a directory of the id alone, when it is free again. What goes wrong is left for the
- * next time. */
+/* Join the idle PRIVATE directories of an id with its primary, if that is idle, too. To be called
+ * by whoever held a directory of the id alone, when it is free again. What goes wrong is left for
+ * the next time. */
 void cob_cachemount_join(struct cob_cachemount_pool *pool, const char *hex);
 
 /* --- cachemount_walk.c --- */

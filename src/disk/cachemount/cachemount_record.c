@@ -201,8 +201,12 @@ struct cob_error *cob_cachemount_measure(
     cob_autoclose int slot_fd =
         openat(pool->root_fd, entry->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (slot_fd < 0)
+    if (slot_fd < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "open directory %s", entry->dir);
+    if (slot_fd < 0) { /* removed or joined since it was listed */
+        entry->size_bytes = entry->n_files = 0;
+        return NULL;
+    }
     COB_TRY(count_uses(pool, entry->dir, &n_uses));
     COB_TRY(cob_wrap(cob_tree_measure(slot_fd, "fs", &usage), "measure %s", entry->dir));
     COB_TRY(cob_cachemount_read_users(slot_fd, &users));

@@ -159,7 +159,11 @@ struct cob_error *cob_cachemount_users(
     cob_autoclose int slot_fd =
         openat(pool->root_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (slot_fd < 0)
+    if (slot_fd < 0 && errno != ENOENT)
         return cob_fail_errno(errno, "open directory %s", dir);
+    if (slot_fd < 0) { /* removed meanwhile */
+        *ret_users = g_ptr_array_new();
+        return NULL;
+    }
     return cob_cachemount_read_users(slot_fd, ret_users);
 }

@@ -73,7 +73,7 @@ static void test_platforms(void)
         {"windows/amd64",
             "this machine cannot run programs of windows/amd64, and no emulator does"},
         {"linux/wasm", "this machine cannot run programs of linux/wasm, and no emulator does"},
-        {"nonsense", "*unknown operating system or architecture"},
+        {"nonsense", "*unknown operating system or architecture*"},
     };
     char *scratch = check_scratch_new();
     g_autoptr(cob_emulation) emulation = cob_emulation_new(scratch);

@@ -114,6 +114,7 @@ static void test_remove(void)
         check_row(is_removed == rows[i].want, i, rows[i].name);
         cob_cachemount_release(lease);
     }
+    CHECK_OK(cob_cachemount_measure(s.pool, entries->pdata[0])); /* listed, and gone since */
     g_clear_pointer(&entries, g_ptr_array_unref);
     CHECK_OK(cob_cachemount_list(s.pool, &entries));
     g_assert_cmpuint(entries->len, ==, 0);

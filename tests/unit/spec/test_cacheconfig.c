@@ -22,6 +22,8 @@ static const struct {
 } good_rows[] = {
     {"nothing", "{}", NULL},
     {"a root", "{\"records\":[{\"digest\":\"" A "\"}]}", NULL},
+    {"a root that has a list of no inputs", "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[]}]}",
+        "{\"records\":[{\"digest\":\"" A "\"}]}"},
     {"layers: an absent parent is number 0",
         "{\"layers\":[{\"blob\":\"" A "\",\"parent\":-1},{\"blob\":\"" B "\"}]}", NULL},
     {"layers are sorted by blob, and who names them follows",
@@ -85,7 +87,7 @@ static const struct {
     {COB_INVALID, "{\"layers\":[{\"blob\":\"" A "\",\"parent\":1.5}]}", "*not a number*"},
     {COB_INVALID, "{\"layers\":[{\"blob\":\"" A "\",\"parent\":4294967296}]}", "*not a number*"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"x\"}]}", "*records[0]: digest x is not a digest"},
-    {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[]}]}", "*inputs[0] is empty"},
+    {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[[]]}]}", "*inputs[0] is empty"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[7]}]}", "*inputs[0] is empty"},
     {COB_INVALID, "{\"records\":[{\"digest\":\"" A "\",\"inputs\":[[{\"link\":1}]]}]}",
         "*there is no record 1"},
