@@ -26,12 +26,12 @@ const struct cli_option cli_build_options[] = {
         false},
     {"cache-from", 0, CLI_LIST, "stringArray",
         "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")", false},
-    {"cache-to", 0, CLI_LIST, "stringArray",
-        "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")",
-        false},
     {"cache-mounts", 0, CLI_TEXT, "string",
         "Give RUN steps the caches of the tools they call as mounts: auto or off (default: "
         "$COB_CACHE_MOUNTS, else off)",
+        false},
+    {"cache-to", 0, CLI_LIST, "stringArray",
+        "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")",
         false},
     {"call", 0, CLI_TEXT, "string",
         "Ask about the Dockerfile instead of building it: check, outline, targets, convertllb or "
