@@ -346,17 +346,30 @@ static bool has_keyless_input(const struct solve *solve, const struct step *step
     return false;
 }
 
-/* Are all inputs keyed, and those without a key done? */
+/* Are all inputs keyed, and those without a key digested? A key that were made earlier would stand
+ * for another history than its own. */
 static bool is_ready_for_key(const struct solve *solve, const struct step *step)
 {
     for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
         const struct step *input = cob_solver_input(solve, step, i);
 
-        if (input && input->state != STEP_DONE &&
-            (input->state == STEP_KEYING || cob_solver_is_keyless(input)))
+        if (input && !cob_solver_is_keyless(input) && !input->definition_key)
             return false;
     }
-    return true;
+    return step->are_keyless_digested || !has_keyless_input(solve, step);
+}
+
+/* What is taken from inputs without a key can be digested as soon as those are done, beside the
+ * keying of the others. */
+static bool is_ready_to_digest(const struct solve *solve, const struct step *step)
+{
+    for (size_t i = 0; i < cob_solver_n_inputs(step); i++) {
+        const struct step *input = cob_solver_input(solve, step, i);
+
+        if (cob_solver_is_keyless(input) && input->state != STEP_DONE)
+            return false;
+    }
+    return !step->are_keyless_digested && has_keyless_input(solve, step);
 }
 
 static struct cob_error *set_keyed(struct solve *solve, struct step *step)
@@ -404,11 +417,10 @@ static struct cob_error *start_solving(struct solve *solve, struct step *step)
 /* Something about a step or its inputs changed: may it go on? */
 static struct cob_error *advance(struct solve *solve, struct step *step)
 {
-    if (step->state == STEP_KEYING && is_ready_for_key(solve, step)) {
-        if (has_keyless_input(solve, step))
-            start_task(solve, step, TASK_KEY);
-        else
-            return set_keyed(solve, step);
+    if (step->state == STEP_KEYING && is_ready_to_digest(solve, step)) {
+        start_task(solve, step, TASK_KEY);
+    } else if (step->state == STEP_KEYING && is_ready_for_key(solve, step)) {
+        return set_keyed(solve, step);
     } else if (step->state == STEP_KEYED && (step->is_demanded || !step->key.digest)) {
         return start_solving(solve, step);
     } else if (step->state == STEP_WAITING && are_inputs_done(solve, step)) {
@@ -482,8 +494,6 @@ static void end_in_error(struct solve *solve, struct step *step)
 
 static void take_report(struct solve *solve, struct step *step)
 {
-    struct cob_error *err = NULL;
-
     solve->n_running--;
     if (step->outcome.err) {
         end_in_error(solve, step);
@@ -493,7 +503,9 @@ static void take_report(struct solve *solve, struct step *step)
         return;
     switch (step->task) {
     case TASK_KEY:
-        err = set_keyed(solve, step);
+        step->are_keyless_digested = true;
+        step->state = STEP_KEYING;
+        look_at(solve, step);
         break;
     case TASK_CONTENT:
         step->are_contents_done = true;
@@ -507,8 +519,6 @@ static void take_report(struct solve *solve, struct step *step)
         end_run(solve, step);
         break;
     }
-    if (err)
-        fail(solve, err);
 }
 
 /* Wait until a task ends; when the user has had enough, the tasks see it themselves. */

@@ -41,10 +41,11 @@ struct step {
     bool is_tainted; /* it, or what it stands on, ignores the cache: no definition key is used */
     bool is_shown;   /* its end was told, or is about to be */
     bool has_run;    /* once DONE: in this build, by this process */
-    bool is_wanted_here; /* somebody needs the files of its result */
-    bool is_elsewhere;   /* its result is elsewhere; once DONE */
-    bool is_barred;      /* what was elsewhere could not be had: it is not asked for again */
-    bool are_contents_done;
+    bool is_wanted_here;       /* somebody needs the files of its result */
+    bool is_elsewhere;         /* its result is elsewhere; once DONE */
+    bool is_barred;            /* what was elsewhere could not be had: it is not asked for again */
+    bool are_keyless_digested; /* the contents that its definition key is made of */
+    bool are_contents_done;    /* and those of inputs with a key */
     struct cob_solver_key key;
     char **contents;                  /* one an input; NULL where not digested */
     char *definition_key;             /* NULL: it has none */

@@ -77,11 +77,16 @@ static struct cob_error *key(
 static struct cob_error *content(void *arg, const struct cob_llb_vertex *vertex, size_t input,
     struct cob_solver_result *from, struct cob_cancel *cancel, char **ret_digest)
 {
-    (void)arg;
-    (void)vertex;
+    struct attempt *attempt = arg;
+
     (void)input;
     COB_TRY(cob_cancel_check(cancel));
+    if (node_of(attempt, vertex)->flags & NODE_LATE_CONTENT) {
+        world_wait(attempt->world, &attempt->world->n_digested, 1);
+        g_usleep(10000); /* time in which a solver that is wrong goes on with the other one */
+    }
     *ret_digest = g_strdup(from->data);
+    world_add(attempt->world, &attempt->world->n_digested);
     return NULL;
 }
 

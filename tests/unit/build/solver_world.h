@@ -15,6 +15,7 @@ enum node_flags {
     NODE_KEYLESS = 1 << 0,
     NODE_BY_CONTENT = 1 << 1, /* of its last input it takes only files */
     NODE_NO_CACHE = 1 << 2,
+    NODE_LATE_CONTENT = 1 << 3, /* what it takes is digested after another node's */
 };
 
 /* A vertex. Rows end with a NULL name; the last one is the result. */
@@ -45,6 +46,7 @@ struct world {
     int n_refused_locks;
     int n_inside; /* a test's own: nodes that are running */
     int n_lookups;
+    int n_digested; /* contents, of all nodes */
     bool is_index_broken;
     const struct cob_solver_elsewhere *elsewhere; /* NULL: none */
     void (*ended)(void *arg, const struct cob_solver_outcome *outcomes, size_t n_outcomes);

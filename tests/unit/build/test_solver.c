@@ -102,6 +102,30 @@ static void test_definition_hit_asks_once(void)
     world_done(&world);
 }
 
+/* What two steps take of a context is digested side by side; the second one's key waits for the
+ * first one's all the same, or it would stand for any first step. */
+static void test_keys_wait_for_their_inputs(void)
+{
+    static const char *const versions[] = {"1", "2"};
+    struct world world;
+
+    world_init(&world);
+    for (size_t i = 0; i < G_N_ELEMENTS(versions); i++) {
+        world.n_digested = 0;
+        g_autofree char *got =
+            world_solve(&world, NODES({.name = "context", .files = "x", .flags = NODE_KEYLESS},
+                                    {.name = "first",
+                                        .inputs = "0",
+                                        .version = versions[i],
+                                        .flags = NODE_LATE_CONTENT},
+                                    {.name = "second", .inputs = "10"}));
+
+        g_assert_cmpstr(got, ==, "context first second");
+        check_row(g_strcmp0(got, "context first second") == 0, i, versions[i]);
+    }
+    world_done(&world);
+}
+
 /* --- what is told --- */
 
 static void check_told_once(struct world *world, const char *name)
@@ -517,6 +541,7 @@ int main(int argc, char **argv)
     check_init(&argc, &argv);
     g_test_add_func("/solver/history", test_history);
     g_test_add_func("/solver/definition-hit-asks-once", test_definition_hit_asks_once);
+    g_test_add_func("/solver/keys-wait-for-their-inputs", test_keys_wait_for_their_inputs);
     g_test_add_func("/solver/each-is-told-once", test_each_is_told_once);
     g_test_add_func("/solver/what-results-share-runs-once", test_what_results_share_runs_once);
     g_test_add_func("/solver/failing-result-stops-others", test_failing_result_stops_the_others);
