@@ -33,6 +33,15 @@
 #define COB_LIMIT_CACHECONFIG_PARTS 1000000 /* layers, records, results and links together */
 #define COB_LIMIT_CACHE_IMAGES 64           /* of an index, whose inline caches are read */
 
+/* Cache mounts that travel: the index and its packs. */
+#define COB_LIMIT_MOUNT_ENTRIES 4000000
+#define COB_LIMIT_MOUNT_CHUNKS 4000000 /* and as many contents */
+#define COB_LIMIT_MOUNT_PACKS 10000    /* a manifest has room for them */
+#define COB_LIMIT_MOUNT_PACK_BYTES (32 * COB_MIB)
+#define COB_LIMIT_MOUNT_INDEX_BYTES (1 * COB_GIB)
+#define COB_LIMIT_MOUNT_BYTES (1024 * COB_GIB) /* all files of a mount */
+#define COB_LIMIT_MOUNTS 1000                  /* of one document */
+
 /* disk/: layers and archives */
 #define COB_LIMIT_LAYER_BYTES (32 * COB_GIB)        /* uncompressed */
 #define COB_LIMIT_DISK_RESERVE_BYTES (32 * COB_MIB) /* what unpacking leaves free */

@@ -4,6 +4,8 @@
 const struct cli_command *const cli_commands[] = {
     &cli_build,
     &cli_cache_cp,
+    &cli_cache_export,
+    &cli_cache_import,
     &cli_cache_inspect,
     &cli_cache_ls,
     &cli_cache_pin,

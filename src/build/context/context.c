@@ -103,16 +103,14 @@ struct cob_error *cob_context_open(const struct cob_context_request *request,
     struct cob_cancel *cancel, struct cob_context **ret_context)
 {
     g_autoptr(cob_context) context = g_new(struct cob_context, 1);
-    struct timespec now;
 
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     *context = (struct cob_context){
         .root_fd = fcntl(request->dir_fd, F_DUPFD_CLOEXEC, 3),
         .is_image = request->is_image,
-        .start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+        .start_ns = cob_statcache_now_ns(),
         .entries = g_array_new(false, false, sizeof(struct context_entry)),
         .texts = g_string_new(NULL),
-        .known = statcache_new(request->cache),
+        .known = cob_statcache_new(request->cache),
     };
     g_mutex_init(&context->lock);
     if (context->root_fd < 0)
@@ -131,7 +129,7 @@ void cob_context_close(struct cob_context *context)
         close(context->root_fd);
     g_array_unref(context->entries);
     g_string_free(context->texts, true);
-    statcache_free(context->known);
+    cob_statcache_free(context->known);
     g_free(context->shas);
     g_free(context->has_sha);
     g_mutex_clear(&context->lock);
@@ -144,7 +142,7 @@ GBytes *cob_context_cache(struct cob_context *context)
 
     g_mutex_lock(&context->lock);
     if (context->n_new > 0)
-        bytes = statcache_write(context);
+        bytes = context_cache_write(context);
     g_mutex_unlock(&context->lock);
     return bytes;
 }

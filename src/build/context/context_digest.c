@@ -18,9 +18,11 @@ static bool find_sha(struct cob_context *context, size_t index, struct cob_sha25
         context->has_sha = g_new0(uint8_t, context->entries->len);
     }
     is_found = context->has_sha[index];
-    if (!is_found)
-        is_found =
-            statcache_find(context->known, context_at(context, index), &context->shas[index]);
+    if (!is_found) {
+        const struct cob_statcache_file file = context_stat_of(context_at(context, index));
+
+        is_found = cob_statcache_find(context->known, &file, &context->shas[index], NULL);
+    }
     context->has_sha[index] = is_found;
     if (is_found)
         *ret_sha = context->shas[index];
@@ -31,13 +33,14 @@ static bool find_sha(struct cob_context *context, size_t index, struct cob_sha25
 static void keep_sha(struct cob_context *context, size_t index, const struct cob_sha256 *sha)
 {
     const struct context_entry *entry = context_at(context, index);
+    const struct cob_statcache_file file = context_stat_of(entry);
 
     g_mutex_lock(&context->lock);
     context->shas[index] = *sha;
     context->has_sha[index] = true;
     context->effort.n_files_read++;
     context->effort.bytes_read += entry->size;
-    if (!context->is_image && !statcache_is_racy(entry, context->start_ns))
+    if (!context->is_image && !cob_statcache_is_racy(&file, context->start_ns))
         context->n_new++;
     g_mutex_unlock(&context->lock);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "build/context/context.h"
+#include "util/statcache.h"
 
 #define CONTEXT_MAX_LINKS 255 /* symlinks on the way of one lookup */
 
@@ -19,15 +20,13 @@ struct context_entry {
     uint32_t name; /* where the name begins in the path */
 };
 
-struct statcache; /* what was known of files before */
-
 struct cob_context {
     int root_fd;
     bool is_image;
     int64_t start_ns; /* before the walk, by the clock that file systems stamp with */
     GArray *entries;  /* struct context_entry */
     GString *texts;   /* NUL-terminated; byte 0 is the "" of the root */
-    struct statcache *known;
+    struct cob_statcache *known;
 
     GMutex lock;             /* guards what is below */
     struct cob_sha256 *shas; /* one for each entry; NULL before the first */
@@ -73,18 +72,8 @@ COB_RESULT struct cob_error *context_look_up(const struct cob_context *context, 
 
 /* ---- the stat cache ---- */
 
-/* bytes: NULL, or any: what is no stat cache of this version is taken for an empty one. */
-struct statcache *statcache_new(GBytes *bytes);
-void statcache_free(struct statcache *cache);
-
-/* The digest of a file, if it is the one that was known. Asked in the order of the walk, it answers
- * at once; out of order it builds an index first.
- * threads: one at a time. */
-bool statcache_find(
-    struct statcache *cache, const struct context_entry *entry, struct cob_sha256 *ret_sha);
+/* What the stat cache compares. */
+struct cob_statcache_file context_stat_of(const struct context_entry *entry);
 
 /* All that is known now, of files whose times are past; see context.h. */
-GBytes *statcache_write(struct cob_context *context);
-
-/* Did the file's times lie so close before the walk that it may have changed since, unseen? */
-bool statcache_is_racy(const struct context_entry *entry, int64_t start_ns);
+GBytes *context_cache_write(struct cob_context *context);

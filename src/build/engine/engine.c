@@ -40,6 +40,11 @@ struct cob_store *cob_engine_store(struct cob_engine *engine)
     return engine->store;
 }
 
+struct cob_registry *cob_engine_registry(struct cob_engine *engine)
+{
+    return engine->registry;
+}
+
 struct cob_error *cob_engine_executor(struct cob_engine *engine, struct cob_executor **ret_executor)
 {
     if (!engine->executor) {

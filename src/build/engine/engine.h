@@ -15,6 +15,7 @@
 #include "util/cancel.h"
 
 struct cob_llb_ulimit; /* lang/llb/llb.h */
+struct cob_registry;   /* net/registry/registry.h */
 struct cob_engine; /* an open store, and what reaches registries and runs steps, made when needed */
 
 /* root_path: NULL: cob_store_default_path(). */
@@ -22,7 +23,8 @@ COB_RESULT struct cob_error *cob_engine_open(const char *root_path, struct cob_e
 void cob_engine_close(struct cob_engine *engine);
 COB_AUTOPTR(cob_engine, cob_engine_close)
 
-struct cob_store *cob_engine_store(struct cob_engine *engine); /* borrowed */
+struct cob_store *cob_engine_store(struct cob_engine *engine);       /* borrowed */
+struct cob_registry *cob_engine_registry(struct cob_engine *engine); /* borrowed */
 
 /* A secret that steps may mount: from a file or from a variable of cob's own environment. */
 struct cob_engine_secret {

@@ -173,5 +173,21 @@ static const char steps[] =
     "   AND NOT EXISTS (SELECT 1 FROM step_files WHERE content = OLD.content);"
     " END;";
 
-const char *const cob_db_schema[] = {first, second, third, fourth, cachemounts, budgets, steps};
+/* Cache mounts that travel: digests of their files, and the index that each place had when a mount
+ * was last in step with it. `mount` says which directory it is, see build/mountcache. */
+static const char mounts_travel[] = "CREATE TABLE mount_stats ("
+                                    "  mount TEXT PRIMARY KEY,"
+                                    "  cache BLOB NOT NULL,"
+                                    "  used_us INT NOT NULL);"
+                                    "CREATE TABLE mount_places ("
+                                    "  mount TEXT NOT NULL,"
+                                    "  place TEXT NOT NULL,"
+                                    "  digest TEXT NOT NULL,"
+                                    "  plain_len INT NOT NULL,"
+                                    "  stored BLOB NOT NULL,"
+                                    "  used_us INT NOT NULL,"
+                                    "  PRIMARY KEY (mount, place));";
+
+const char *const cob_db_schema[] = {
+    first, second, third, fourth, cachemounts, budgets, steps, mounts_travel};
 const int cob_db_schema_version = G_N_ELEMENTS(cob_db_schema);

@@ -192,3 +192,20 @@ COB_AUTOPTR(cob_layer_compressor, cob_layer_compressor_free)
 
 /* "application/vnd.oci.image.layer.v1.tar+gzip" and its like; static. */
 const char *cob_layer_media_type(enum cob_layer_compression compression);
+
+/* --- bytes in one piece: packs and indexes of cache mounts --- */
+
+/* Compress to one zstd frame that says how large it is. What it writes depends on the bytes and the
+ * level alone.  sink: called from this thread. */
+COB_RESULT struct cob_error *cob_layer_zstd_write(
+    const void *data, size_t len, int level, cob_layer_sink sink, void *arg);
+
+/*
+ * Undo it, in a sealed process.
+ *
+ * room:    for exactly room_len bytes.
+ * errors:  COB_INVALID: it is no zstd, or holds more or less than that; COB_EXHAUSTED: its window
+ *          is past the limit; COB_CANCELLED; COB_INTERNAL when the process died.
+ */
+COB_RESULT struct cob_error *cob_layer_zstd_read(
+    const void *data, size_t len, void *room, size_t room_len, struct cob_cancel *cancel);

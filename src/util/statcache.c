@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The stat cache, as bytes of this machine's order:
- *
- *     header   8 bytes "cobstat1"
- *     records  80 bytes each: device, inode, size, mtime, ctime (8 bytes each), digest (32 bytes),
- *              8 bytes zero; those of the last walk first, in its order, then older ones
- *
- * A file that was written at about the time of a walk could be written again without its times
- * showing it. Such a file gets no record, so a record is always to be trusted.
- */
+#include "util/statcache.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include "build/context/context_private.h"
+#include <time.h>
 
 #define MAGIC "cobstat1"
 #define MAGIC_BYTES 8
@@ -22,23 +12,22 @@
 #define KEEP_OLD 100000                     /* records of files that the last walk did not meet */
 
 struct record {
-    uint64_t dev, inode, size;
-    int64_t mtime_ns, ctime_ns;
+    struct cob_statcache_file file;
     uint8_t sha[COB_SHA256_BYTES];
-    uint64_t unused;
+    uint64_t note;
 };
 G_STATIC_ASSERT(sizeof(struct record) == 80);
 
-struct statcache {
+struct cob_statcache {
     GBytes *bytes; /* NULL: empty */
     size_t n_records;
     size_t cursor;   /* where the next file of the walk is likely to be */
     uint32_t *index; /* record numbers by inode; NULL: not built yet */
 };
 
-struct statcache *statcache_new(GBytes *bytes)
+struct cob_statcache *cob_statcache_new(GBytes *bytes)
 {
-    struct statcache *cache = g_new0(struct statcache, 1);
+    struct cob_statcache *cache = g_new0(struct cob_statcache, 1);
     size_t len = 0;
     const char *data = bytes ? g_bytes_get_data(bytes, &len) : NULL;
 
@@ -51,7 +40,7 @@ struct statcache *statcache_new(GBytes *bytes)
     return cache;
 }
 
-void statcache_free(struct statcache *cache)
+void cob_statcache_free(struct cob_statcache *cache)
 {
     if (!cache)
         return;
@@ -61,7 +50,7 @@ void statcache_free(struct statcache *cache)
 }
 
 /* A copy, since the bytes may lie anywhere in memory. */
-static struct record record_at(const struct statcache *cache, size_t i)
+static struct record record_at(const struct cob_statcache *cache, size_t i)
 {
     struct record record;
     const char *data = g_bytes_get_data(cache->bytes, NULL);
@@ -72,16 +61,16 @@ static struct record record_at(const struct statcache *cache, size_t i)
 
 static int by_inode(const void *a, const void *b, void *arg)
 {
-    const struct statcache *cache = arg;
+    const struct cob_statcache *cache = arg;
     struct record one = record_at(cache, *(const uint32_t *)a);
     struct record other = record_at(cache, *(const uint32_t *)b);
 
-    if (one.inode != other.inode)
-        return one.inode < other.inode ? -1 : 1;
-    return (one.dev > other.dev) - (one.dev < other.dev);
+    if (one.file.inode != other.file.inode)
+        return one.file.inode < other.file.inode ? -1 : 1;
+    return (one.file.dev > other.file.dev) - (one.file.dev < other.file.dev);
 }
 
-static void build_index(struct statcache *cache)
+static void build_index(struct cob_statcache *cache)
 {
     cache->index = g_new(uint32_t, cache->n_records);
     for (size_t i = 0; i < cache->n_records; i++)
@@ -90,7 +79,7 @@ static void build_index(struct statcache *cache)
 }
 
 /* The record of a file, by device and inode. n_records: there is none. */
-static size_t search(struct statcache *cache, const struct context_entry *entry)
+static size_t search(struct cob_statcache *cache, const struct cob_statcache_file *file)
 {
     size_t low = 0, high = cache->n_records;
 
@@ -100,8 +89,8 @@ static size_t search(struct statcache *cache, const struct context_entry *entry)
         size_t middle = low + (high - low) / 2;
         struct record record = record_at(cache, cache->index[middle]);
 
-        if (record.inode < entry->inode ||
-            (record.inode == entry->inode && record.dev < entry->dev))
+        if (record.file.inode < file->inode ||
+            (record.file.inode == file->inode && record.file.dev < file->dev))
             low = middle + 1;
         else
             high = middle;
@@ -109,12 +98,12 @@ static size_t search(struct statcache *cache, const struct context_entry *entry)
     if (low == cache->n_records)
         return low;
     struct record record = record_at(cache, cache->index[low]);
-    bool is_it = record.inode == entry->inode && record.dev == entry->dev;
+    bool is_it = record.file.inode == file->inode && record.file.dev == file->dev;
     return is_it ? cache->index[low] : cache->n_records;
 }
 
-bool statcache_find(
-    struct statcache *cache, const struct context_entry *entry, struct cob_sha256 *ret_sha)
+bool cob_statcache_find(struct cob_statcache *cache, const struct cob_statcache_file *file,
+    struct cob_sha256 *ret_sha, uint64_t *ret_note)
 {
     size_t at = cache->cursor;
     struct record record;
@@ -123,18 +112,26 @@ bool statcache_find(
         return false;
     if (at < cache->n_records)
         record = record_at(cache, at);
-    if (at >= cache->n_records || record.inode != entry->inode || record.dev != entry->dev) {
-        at = search(cache, entry);
+    if (at >= cache->n_records || record.file.inode != file->inode ||
+        record.file.dev != file->dev) {
+        at = search(cache, file);
         if (at == cache->n_records)
             return false;
         record = record_at(cache, at);
     }
     cache->cursor = at + 1;
-    if (record.size != entry->size || record.mtime_ns != entry->mtime_ns ||
-        record.ctime_ns != entry->ctime_ns)
+    if (record.file.size != file->size || record.file.mtime_ns != file->mtime_ns ||
+        record.file.ctime_ns != file->ctime_ns)
         return false;
     memcpy(ret_sha->bytes, record.sha, sizeof(record.sha));
+    if (ret_note)
+        *ret_note = record.note;
     return true;
+}
+
+void cob_statcache_rewind(struct cob_statcache *cache)
+{
+    cache->cursor = 0;
 }
 
 static bool is_close(int64_t time_ns, int64_t start_ns)
@@ -142,53 +139,72 @@ static bool is_close(int64_t time_ns, int64_t start_ns)
     return time_ns + (time_ns % 1000000000 == 0 ? COARSE_SLACK_NS : SLACK_NS) >= start_ns;
 }
 
-bool statcache_is_racy(const struct context_entry *entry, int64_t start_ns)
+bool cob_statcache_is_racy(const struct cob_statcache_file *file, int64_t start_ns)
 {
-    return is_close(entry->ctime_ns, start_ns) || is_close(entry->mtime_ns, start_ns);
+    return is_close(file->ctime_ns, start_ns) || is_close(file->mtime_ns, start_ns);
 }
 
 /* Records of files that this walk did not meet: another target may ask for them again. */
-static void keep_old(const struct statcache *known, GHashTable *met, GByteArray *out)
+static void keep_old(const struct cob_statcache *known, GHashTable *met, GByteArray *out)
 {
     for (size_t i = 0, n = 0; i < known->n_records && n < KEEP_OLD; i++) {
         struct record record = record_at(known, i);
 
-        if (g_hash_table_contains(met, &record.inode))
+        if (g_hash_table_contains(met, (gpointer)(uintptr_t)record.file.inode))
             continue;
         g_byte_array_append(out, (const void *)&record, sizeof(record));
         n++;
     }
 }
 
-GBytes *statcache_write(struct cob_context *context)
+int64_t cob_statcache_now_ns(void)
 {
-    g_autoptr(GHashTable) met = g_hash_table_new(g_int64_hash, g_int64_equal);
-    GByteArray *out = g_byte_array_new();
+    struct timespec now;
 
-    g_byte_array_append(out, (const void *)MAGIC, MAGIC_BYTES);
-    context->known->cursor = 0;
-    for (size_t i = 0; i < context->entries->len; i++) {
-        struct context_entry *entry = &g_array_index(context->entries, struct context_entry, i);
-        struct cob_sha256 sha;
-        bool is_known = context->has_sha && context->has_sha[i];
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
-        if (!S_ISREG(entry->mode))
-            continue;
-        g_hash_table_add(met, &entry->inode);
-        if (is_known)
-            sha = context->shas[i];
-        else if (!statcache_find(context->known, entry, &sha))
-            continue;
-        if (statcache_is_racy(entry, context->start_ns))
-            continue;
-        struct record record = {.dev = entry->dev,
-            .inode = entry->inode,
-            .size = entry->size,
-            .mtime_ns = entry->mtime_ns,
-            .ctime_ns = entry->ctime_ns};
-        memcpy(record.sha, sha.bytes, sizeof(record.sha));
-        g_byte_array_append(out, (const void *)&record, sizeof(record));
-    }
-    keep_old(context->known, met, out);
-    return g_byte_array_free_to_bytes(out);
+struct cob_statcache_draft {
+    GByteArray *out;
+    GHashTable *met; /* inodes, as pointers */
+};
+
+struct cob_statcache_draft *cob_statcache_draft_new(void)
+{
+    struct cob_statcache_draft *draft = g_new(struct cob_statcache_draft, 1);
+
+    *draft = (struct cob_statcache_draft){
+        .out = g_byte_array_new(), .met = g_hash_table_new(NULL, NULL)};
+    g_byte_array_append(draft->out, (const void *)MAGIC, MAGIC_BYTES);
+    return draft;
+}
+
+void cob_statcache_draft_free(struct cob_statcache_draft *draft)
+{
+    if (!draft)
+        return;
+    g_byte_array_unref(draft->out);
+    g_hash_table_unref(draft->met);
+    g_free(draft);
+}
+
+void cob_statcache_draft_add(struct cob_statcache_draft *draft,
+    const struct cob_statcache_file *file, const struct cob_sha256 *sha, uint64_t note)
+{
+    struct record record = {.file = *file, .note = note};
+
+    g_hash_table_add(draft->met, (gpointer)(uintptr_t)file->inode);
+    if (!sha)
+        return;
+    memcpy(record.sha, sha->bytes, sizeof(record.sha));
+    g_byte_array_append(draft->out, (const void *)&record, sizeof(record));
+}
+
+GBytes *cob_statcache_draft_finish(
+    struct cob_statcache_draft *draft, const struct cob_statcache *known)
+{
+    if (known)
+        keep_old(known, draft->met, draft->out);
+    return g_bytes_new(draft->out->data, draft->out->len);
 }
