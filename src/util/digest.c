@@ -4,26 +4,44 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-struct cob_hasher {
-    EVP_MD_CTX *evp;
+struct algorithm {
+    const char *name;
+    size_t n_hex;
+    const EVP_MD *(*evp)(void);
 };
 
-/* OpenSSL fails here only when it has no SHA-256 at all, which no machine survives. */
+static const struct algorithm algorithms[] = {
+    {"sha256", COB_SHA256_HEX, EVP_sha256},
+    {"sha384", 96, EVP_sha384},
+    {"sha512", 128, EVP_sha512},
+};
+
+struct cob_hasher {
+    EVP_MD_CTX *evp;
+    const struct algorithm *algorithm;
+};
+
+/* OpenSSL fails here only when it has no SHA-2 at all, which no machine survives. */
 static void start(struct cob_hasher *hasher)
 {
-    int ok = EVP_DigestInit_ex(hasher->evp, EVP_sha256(), NULL);
+    int ok = EVP_DigestInit_ex(hasher->evp, hasher->algorithm->evp(), NULL);
 
     g_assert(ok == 1);
 }
 
-struct cob_hasher *cob_hasher_new(void)
+static struct cob_hasher *hasher_of(const struct algorithm *algorithm)
 {
     struct cob_hasher *hasher = g_new(struct cob_hasher, 1);
 
-    *hasher = (struct cob_hasher){.evp = EVP_MD_CTX_new()};
+    *hasher = (struct cob_hasher){.evp = EVP_MD_CTX_new(), .algorithm = algorithm};
     g_assert(hasher->evp != NULL);
     start(hasher);
     return hasher;
+}
+
+struct cob_hasher *cob_hasher_new(void)
+{
+    return hasher_of(&algorithms[0]);
 }
 
 void cob_hasher_free(struct cob_hasher *hasher)
@@ -74,20 +92,27 @@ struct cob_sha256 cob_sha256_of(const void *data, size_t len)
     return cob_hasher_finish(hasher);
 }
 
-char *cob_sha256_text(const struct cob_sha256 *sha)
+/* "<name>:<hex>" */
+static char *text_of(const char *name, const uint8_t *bytes, size_t len)
 {
     static const char digits[] = "0123456789abcdef";
-    const size_t prefix_len = strlen(COB_DIGEST_PREFIX);
-    char *text = g_malloc(prefix_len + COB_SHA256_HEX + 1);
-    char *at = text + prefix_len;
+    const size_t name_len = strlen(name);
+    char *text = g_malloc(name_len + 1 + 2 * len + 1);
+    char *at = text + name_len + 1;
 
-    memcpy(text, COB_DIGEST_PREFIX, prefix_len);
-    for (size_t i = 0; i < COB_SHA256_BYTES; i++) {
-        *at++ = digits[sha->bytes[i] >> 4];
-        *at++ = digits[sha->bytes[i] & 15];
+    memcpy(text, name, name_len);
+    text[name_len] = ':';
+    for (size_t i = 0; i < len; i++) {
+        *at++ = digits[bytes[i] >> 4];
+        *at++ = digits[bytes[i] & 15];
     }
     *at = '\0';
     return text;
+}
+
+char *cob_sha256_text(const struct cob_sha256 *sha)
+{
+    return text_of(algorithms[0].name, sha->bytes, sizeof(sha->bytes));
 }
 
 /* Is it `n` lower-case hex digits, and then the end? */
@@ -120,4 +145,58 @@ char *cob_digest_of(const void *data, size_t len)
     struct cob_sha256 sha = cob_sha256_of(data, len);
 
     return cob_sha256_text(&sha);
+}
+
+/* --- checksums --- */
+
+static const struct algorithm *find_algorithm(const char *checksum)
+{
+    size_t len = strcspn(checksum, ":");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(algorithms); i++) {
+        if (strlen(algorithms[i].name) == len && memcmp(algorithms[i].name, checksum, len) == 0)
+            return &algorithms[i];
+    }
+    return NULL;
+}
+
+static const char *fault_of(const char *checksum)
+{
+    static const char invalid[] = "invalid checksum digest format";
+    const char *colon = strchr(checksum, ':');
+
+    if (!colon || colon == checksum || !colon[1])
+        return invalid;
+    const struct algorithm *algorithm = find_algorithm(checksum);
+    if (!algorithm)
+        return "unsupported digest algorithm";
+    if (strlen(colon + 1) != algorithm->n_hex)
+        return "invalid checksum digest length";
+    return is_hex(colon + 1, algorithm->n_hex) ? NULL : invalid;
+}
+
+bool cob_checksum_is_valid(const char *text, const char **ret_fault)
+{
+    const char *fault = fault_of(text);
+
+    if (fault && ret_fault)
+        *ret_fault = fault;
+    return !fault;
+}
+
+struct cob_hasher *cob_hasher_new_for(const char *checksum)
+{
+    g_assert(cob_checksum_is_valid(checksum, NULL));
+    return hasher_of(find_algorithm(checksum));
+}
+
+char *cob_hasher_finish_checksum(struct cob_hasher *hasher)
+{
+    uint8_t bytes[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    int ok = EVP_DigestFinal_ex(hasher->evp, bytes, &len);
+
+    g_assert(ok == 1);
+    start(hasher);
+    return text_of(hasher->algorithm->name, bytes, len);
 }

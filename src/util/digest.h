@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 of content: as bytes, as hex, and as the text of a digest, "sha256:<64 hex>".
+ * SHA-256 of content: as bytes, as hex, and as the text of a digest, "sha256:<64 hex>". And what a
+ * user may have a file checked by: SHA-384 and SHA-512, too.
  *
  * threads:  a hasher belongs to one thread at a time; the rest is free.
- * spec:     OCI image-spec descriptor.md, "Digests". Of its algorithms cob makes sha256 alone.
+ * spec:     OCI image-spec descriptor.md, "Digests". Of its algorithms cob makes sha256 alone; a
+ *           checksum has those of Go's go-digest.
  */
 #pragma once
 
@@ -56,3 +58,14 @@ bool cob_digest_is_valid(const char *text);
 
 /* "sha256:<hex>" of bytes. The caller frees it. */
 char *cob_digest_of(const void *data, size_t len);
+
+/* Is it a checksum as users write it: sha256, sha384 or sha512, lower-case hex of the right length?
+ *
+ * ret_fault:  what is wrong with it, in the words of go-digest, static; may be NULL. */
+bool cob_checksum_is_valid(const char *text, const char **ret_fault);
+
+/* A hasher by the algorithm of a checksum that is valid; the caller frees it. */
+struct cob_hasher *cob_hasher_new_for(const char *checksum);
+
+/* The checksum of all that was added; the hasher starts anew. The caller frees it. */
+char *cob_hasher_finish_checksum(struct cob_hasher *hasher);

@@ -145,6 +145,26 @@ drwxr-xr-x 0/0 c/
     expect_output "checksum of $URL/plain/f.txt: the content has digest $good, but $bad was expected"
 }
 
+@test "add url: a checksum may be of sha384 and sha512" {
+    serve
+    local n good bad
+    for n in 384 512; do
+        echo hello >"$www/f$n.txt"
+        good=sha$n:$("sha${n}sum" <"$www/f$n.txt" | cut -d' ' -f1) bad=sha$n:$("sha${n}sum" </dev/null | cut -d' ' -f1)
+        add -- "ADD --checksum=$bad $URL/plain/f$n.txt /x"
+        expect_status 1
+        expect_output "checksum of $URL/plain/f$n.txt: the content has digest $good, but $bad was expected"
+        add -- "ADD --checksum=$good $URL/plain/f$n.txt /"
+        expect_status 0
+        [ "$(content f$n.txt)" = hello ]
+        add -- "ADD --checksum=$good $URL/plain/f$n.txt /elsewhere"
+        expect_status 0
+        [ ! -s "$LOG" ] # what is there has it
+        add -- "ADD --checksum=$bad $URL/plain/f$n.txt /x"
+        expect_status 1
+    done
+}
+
 @test "add url: archives are unpacked when that is said" {
     mkdir d && echo in >d/in && tar -czf "$www/a.tgz" d && serve
     add -- "ADD $URL/etag/a.tgz /plain/" "ADD --unpack $URL/etag/a.tgz /open/" "ADD --unpack=false $URL/etag/a.tgz /shut/"

@@ -45,7 +45,7 @@ struct cob_remote_client {
 /* A file by URL. NULL and zero mean: without. All borrowed. */
 struct cob_remote_file {
     const char *url;
-    const char *checksum;       /* "sha256:<hex>", which its bytes must have */
+    const char *checksum;       /* as cob_checksum_is_valid() has it: of its bytes; NULL: any */
     const char *auth_secret;    /* the id of one that is the Authorization header; NULL:
                                  * HTTP_AUTH_HEADER_<host>, HTTP_AUTH_TOKEN_<host> */
     const char *const *headers; /* NULL-terminated: "Name: value" */

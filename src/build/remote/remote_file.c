@@ -63,13 +63,71 @@ static struct cob_error *take_past(void *arg, const struct cob_db_row *row)
     return NULL;
 }
 
+/* --- what a checksum says --- */
+
+/* The checksum that is also the digest of a blob; NULL: none, or it is by another algorithm. */
+static const char *digest_wanted(const struct cob_remote_file *file)
+{
+    return file->checksum && g_str_has_prefix(file->checksum, COB_DIGEST_PREFIX) ? file->checksum
+                                                                                 : NULL;
+}
+
+/* What a blob has for a checksum, by the algorithm of the one that is wanted. */
+static struct cob_error *measure(
+    struct cob_remote_source *source, const char *wanted, const char *digest, char **ret_checksum)
+{
+    g_autoptr(cob_hasher) hasher = cob_hasher_new_for(wanted);
+    g_autofree char *bytes = g_malloc(COB_MIB);
+    cob_autoclose int fd = -1;
+    ssize_t n = 0;
+
+    COB_TRY(cob_store_blob_open(source->store, digest, &fd, NULL));
+    if (fd < 0)
+        return cob_fail(COB_ABORTED, "blob %s was removed meanwhile", digest);
+    do {
+        n = TEMP_FAILURE_RETRY(read(fd, bytes, COB_MIB));
+        if (n < 0)
+            return cob_fail_errno(errno, "read blob %s", digest);
+        cob_hasher_update(hasher, bytes, (size_t)n);
+    } while (n > 0);
+    *ret_checksum = cob_hasher_finish_checksum(hasher);
+    return NULL;
+}
+
+/* Refuse a blob for its checksum, as the store does for its digest. */
+static struct cob_error *check_blob(
+    struct cob_remote_source *source, const struct cob_remote_file *file, const char *digest)
+{
+    g_autofree char *checksum = NULL;
+
+    if (!file->checksum || digest_wanted(file))
+        return NULL; /* the store compared, or there is nothing to compare with */
+    COB_TRY(measure(source, file->checksum, digest, &checksum));
+    if (strcmp(checksum, file->checksum) != 0)
+        return cob_fail(COB_DATA_LOSS, "the content has digest %s, but %s was expected", checksum,
+            file->checksum);
+    return NULL;
+}
+
+/* Is a blob that an earlier download left what is wanted? */
+static struct cob_error *is_wanted(struct cob_remote_source *source,
+    const struct cob_remote_file *file, const char *digest, bool *ret_is_wanted)
+{
+    g_autofree char *checksum = NULL;
+
+    if (file->checksum && !digest_wanted(file))
+        COB_TRY(measure(source, file->checksum, digest, &checksum));
+    *ret_is_wanted = !file->checksum || strcmp(file->checksum, checksum ? checksum : digest) == 0;
+    return NULL;
+}
+
 /* Only what is still in the store, and is what is wanted, counts. */
 static struct cob_error *load_past(
     struct cob_remote_source *source, const struct cob_remote_file *file, struct past *past)
 {
     g_autofree char *key = url_key(file);
     cob_autoclose int fd = -1;
-    bool is_there = false;
+    bool is_there = false, is_good = false;
 
     COB_TRY(cob_db_run(cob_store_db(source->store), take_past, past,
         "SELECT etag, last_modified, filename, digest, mtime_s FROM downloads WHERE key = ?1",
@@ -78,7 +136,9 @@ static struct cob_error *load_past(
         return NULL;
     COB_TRY(cob_store_blob_touch(source->store, past->digest, &is_there));
     COB_TRY(cob_store_blob_open(source->store, past->digest, &fd, NULL));
-    if (fd < 0 || (file->checksum && strcmp(file->checksum, past->digest) != 0))
+    if (fd >= 0)
+        COB_TRY(is_wanted(source, file, past->digest, &is_good));
+    if (!is_good)
         g_clear_pointer(&past->digest, g_free);
     return NULL;
 }
@@ -106,7 +166,7 @@ static struct cob_error *on_write(void *arg, const void *data, size_t len)
 
     if (!transfer->blob)
         COB_TRY(cob_store_blob_create(
-            transfer->source->store, transfer->file->checksum, &transfer->blob));
+            transfer->source->store, digest_wanted(transfer->file), &transfer->blob));
     return cob_store_blob_write(transfer->blob, data, len);
 }
 
@@ -199,6 +259,8 @@ static struct cob_error *keep(struct transfer *transfer, const struct cob_downlo
     if (!transfer->blob) /* an empty file */
         COB_TRY(on_write(transfer, "", 0));
     struct cob_error *err = cob_store_blob_commit(transfer->blob, &digest, NULL);
+    if (!err)
+        err = check_blob(transfer->source, file, digest);
     if (err)
         return cob_wrap(
             err, "checksum of %.*s", (int)MIN(strcspn(file->url, "?"), 200U), file->url);
@@ -239,12 +301,13 @@ struct cob_error *cob_remote_download(struct cob_remote_source *source,
 {
     g_autoptr(cob_store_lock) lock = NULL;
     g_autofree char *key = url_key(file);
-    struct cob_sha256 sha;
+    const char *fault = NULL;
     struct past past = {0};
 
-    if (file->checksum && !cob_sha256_parse(file->checksum, &sha))
+    if (file->checksum && !cob_checksum_is_valid(file->checksum, &fault))
         return cob_fail(COB_INVALID,
-            "invalid checksum %.200s for a URL, expected sha256:<64 hex digits>", file->checksum);
+            "%s: %.200s: it must be sha256:<64 hex digits>, or sha384 or sha512 with 96 or 128",
+            fault, file->checksum);
     COB_TRY(remote_lock(source, key, cancel, &lock)); /* whoever comes second finds it here */
     struct transfer transfer = {
         .source = source, .file = file, .client = client, .started_us = g_get_real_time()};

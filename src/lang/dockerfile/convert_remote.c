@@ -61,30 +61,18 @@ static struct cob_error *refuse_user(const char *secret)
         secret);
 }
 
-/* What is wrong with a digest, in the words of go-digest. */
-static const char *fault_of_digest(const char *digest)
-{
-    static const char letters[] = "0123456789abcdef", sha256[] = "sha256:";
-    const char *colon = strchr(digest, ':');
-
-    if (!colon || colon == digest || !colon[1])
-        return "invalid checksum digest format";
-    if (!g_str_has_prefix(digest, sha256))
-        return "unsupported digest algorithm";
-    return strspn(colon + 1, letters) == strlen(colon + 1) ? "invalid checksum digest length"
-                                                           : "invalid checksum digest format";
-}
-
 static struct cob_error *check_url(const struct dockerfile_remote_wish *wish)
 {
     const char *authority = strstr(wish->source, "://") + strlen("://");
     size_t len = strcspn(authority, "/?#");
+    const char *fault = NULL;
 
     if (memchr(authority, '@', len))
         return refuse_user("HTTP_AUTH_TOKEN_<host>");
-    if (wish->checksum && !cob_digest_is_valid(wish->checksum))
-        return cob_fail(COB_INVALID, "%s: %s: it must be sha256:<64 hex digits>",
-            fault_of_digest(wish->checksum), wish->checksum);
+    if (wish->checksum && !cob_checksum_is_valid(wish->checksum, &fault))
+        return cob_fail(COB_INVALID,
+            "%s: %s: it must be sha256:<64 hex digits>, or sha384 or sha512 with 96 or 128", fault,
+            wish->checksum);
     return NULL;
 }
 

@@ -1,0 +1,2 @@
+FROM scratch
+ADD --checksum=sha512:0123456789abcdef https://h.example/x /
