@@ -20,6 +20,7 @@ void dockerfile_build_done(struct dockerfile_build *build)
 {
     g_clear_pointer(&build->config, cob_oci_config_free);
     g_clear_pointer(&build->vars, dockerfile_vars_free);
+    g_clear_pointer(&build->unseen, dockerfile_vars_free);
     dockerfile_lint_stage_done(&build->lint);
     g_clear_pointer(&build->args, g_ptr_array_unref);
     g_clear_pointer(&build->inputs, g_ptr_array_unref);
@@ -251,6 +252,8 @@ struct cob_error *dockerfile_build_start(
     build->args = g_ptr_array_new_with_free_func(g_free);
     build->vars =
         base ? dockerfile_vars_copy(convert->builds[base->index].vars) : dockerfile_vars_new();
+    build->unseen =
+        base ? dockerfile_vars_copy(convert->builds[base->index].unseen) : dockerfile_vars_new();
     COB_TRY(dockerfile_spend(convert, build->vars->n_bytes));
     build->has_cached_lists = base && convert->builds[base->index].has_cached_lists;
     if (base)

@@ -136,7 +136,9 @@ static struct cob_error *convert_arg(struct dockerfile_job *job)
         dockerfile_lint_arg(job, pair->key);
         COB_TRY(value_of_arg(job, pair, &value));
         dockerfile_found_arg(job, pair, value);
-        if (value && !dockerfile_is_scan_arg(pair->key))
+        if (dockerfile_is_scan_arg(pair->key))
+            dockerfile_vars_set(job->build->unseen, pair->key, value ? value : "");
+        else if (value)
             dockerfile_vars_set(job->build->vars, pair->key, value);
         if (!g_ptr_array_find_with_equal_func(args, pair->key, g_str_equal, NULL))
             g_ptr_array_add(args, g_strdup(pair->key));

@@ -409,6 +409,18 @@ struct cob_error *dockerfile_convert_copy(struct dockerfile_job *job)
     return err;
 }
 
+/* Directories that WORKDIR makes have the time that was asked for; what is copied keeps its own. */
+static int64_t time_of_workdir(const struct dockerfile_job *job)
+{
+    const char *epoch = job->convert->plan->request->epoch;
+    guint64 seconds;
+
+    if (!epoch ||
+        !g_ascii_string_to_unsigned(epoch, 10, 0, G_MAXINT64 / 1000000000, &seconds, NULL))
+        return COB_LLB_TIME_KEEP;
+    return (int64_t)seconds * 1000000000;
+}
+
 struct cob_error *dockerfile_convert_workdir(struct dockerfile_job *job)
 {
     struct dockerfile_build *build = job->build;
@@ -431,7 +443,7 @@ struct cob_error *dockerfile_convert_workdir(struct dockerfile_job *job)
             .path = dir,
             .mode = 0755,
             .owner = is_set(config->user) ? config->user : NULL,
-            .time_ns = COB_LLB_TIME_KEEP,
+            .time_ns = time_of_workdir(job),
         };
 
         build->root = cob_llb_add_file(job->convert->builder, build->root, &action, 1, &about);

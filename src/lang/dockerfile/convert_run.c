@@ -138,6 +138,8 @@ static char *history_of(const struct dockerfile_build *build, char **words)
         const char *name = g_ptr_array_index(build->args, i);
         const char *value = dockerfile_vars_get(build->vars, name);
 
+        if (!value)
+            value = dockerfile_vars_get(build->unseen, name);
         g_string_append_printf(text, "%s=%s ", name, value ? value : "");
     }
     g_string_append_printf(text, "%s # buildkit", line);

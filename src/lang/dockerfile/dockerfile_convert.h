@@ -27,6 +27,7 @@ struct dockerfile_build {
     const struct cob_platform *platform; /* borrowed */
     struct dockerfile_vars *vars;        /* ENV and ARG, as steps see them */
     GPtrArray *args;                     /* char *: names of ARGs, in order, each once */
+    struct dockerfile_vars *unseen;      /* of those that no step sees: for the history alone */
     bool has_cmd;                        /* CMD stands in this stage */
     unsigned n_numbered;                 /* steps named so far */
     bool is_base_unknown;                /* of an image that could not be asked for */

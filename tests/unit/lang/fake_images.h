@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Images that are not there, for tests of the Dockerfile frontend: every name is known, but those
- * that begin with docker.io/library/missing. The digest is the hash of name and platform.
+ * that begin with docker.io/library/missing, and a mistyped debian. The digest is the hash of name
+ * and platform.
  */
 #pragma once
 
@@ -44,7 +45,7 @@ static inline struct cob_error *fake_resolve(
     const char *config = fake_config(ref);
 
     (void)arg;
-    if (g_str_has_prefix(ref, "docker.io/library/missing"))
+    if (g_str_has_prefix(ref, "docker.io/library/missing") || strstr(ref, "/debain:"))
         return cob_fail(COB_NOT_FOUND, "%s: not found", ref);
     *ret_digest = g_strconcat("sha256:", hex, NULL);
     *ret_config = g_bytes_new_static(config, strlen(config));

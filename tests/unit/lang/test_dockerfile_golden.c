@@ -64,6 +64,7 @@ static void read_option(struct asked *asked, const char *option)
         {"network=", G_STRUCT_OFFSET(struct cob_dockerfile_request, network)},
         {"hostname=", G_STRUCT_OFFSET(struct cob_dockerfile_request, hostname)},
         {"cgroup-parent=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cgroup_parent)},
+        {"epoch=", G_STRUCT_OFFSET(struct cob_dockerfile_request, epoch)},
         {"cache-ns=", G_STRUCT_OFFSET(struct cob_dockerfile_request, cache_mount_namespace)},
     };
     const char *value = strchr(option, '=') ? strchr(option, '=') + 1 : "";

@@ -168,6 +168,11 @@ static const struct row rules[] = {
         "InvalidDefaultArgInFrom: Default value for ARG $IMAGE results in empty or invalid base "
         "image name (line 2)\n",
         .arg = "IMAGE=busybox"},
+    {.name = "default-arg-is-warned-of-once",
+        "ARG IMAGE\nFROM $IMAGE\n",
+        "InvalidDefaultArgInFrom: Default value for ARG $IMAGE results in empty or invalid base "
+        "image name (line 2)\n",
+        .error = "base name ($IMAGE) should not be blank"},
     {.name = "default-arg-good",
         "ARG VARIANT\nFROM busybox:stable${VARIANT}\n",
         "",
