@@ -117,8 +117,7 @@ static bool take_version(char *os, char **ret_version)
     return *ret_version != NULL;
 }
 
-/* containerd's words. Features of an OS, which its rule allows behind the version, are refused: no
- * config says them. */
+/* containerd's words. */
 #define BAD_OS                                                                                     \
     "\"%.200s\" is an invalid OS component of \"%.200s\": OSAndVersion specifier component must "  \
     "match "                                                                                       \
@@ -144,6 +143,20 @@ static struct cob_platform *from_word(
     return NULL;
 }
 
+/* "linux(1+feature)": containerd's rule allows it, but neither an image's config nor the choice of
+ * one out of an index would heed the features here. */
+static struct cob_error *refuse_features(const char *os)
+{
+    const char *open = strchr(os, '('), *plus = open ? strchr(open, '+') : NULL;
+
+    if (!plus || open == os || plus[1] == '\0' || plus[1] == ')' ||
+        plus[strspn(plus, WORD_LETTERS ".%+")] != ')')
+        return NULL;
+    return cob_fail(COB_UNIMPLEMENTED,
+        "features of an OS are not supported: \"%.200s\": leave out what follows the first '+'",
+        os);
+}
+
 struct cob_error *cob_platform_parse(
     const char *text, const struct cob_platform *host, struct cob_platform **ret_platform)
 {
@@ -155,6 +168,8 @@ struct cob_error *cob_platform_parse(
     if (strchr(text, '*'))
         return cob_fail(
             COB_INVALID, "\"%.200s\": wildcards not yet supported: invalid argument", text);
+    if (os)
+        COB_TRY(refuse_features(os));
     if (os && !take_version(os, &version))
         return cob_fail(COB_INVALID, BAD_OS, parts[0], text);
     for (unsigned i = 1; i < n_parts; i++) {

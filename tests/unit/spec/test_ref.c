@@ -198,6 +198,32 @@ static void test_platform_parse_table(void)
     }
 }
 
+/* What is right by containerd's rule is not called wrong. */
+static void test_features_are_not_supported(void)
+{
+    static const struct {
+        const char *given;
+        int code;
+    } rows[] = {
+        {"linux(1+f)", COB_UNIMPLEMENTED},
+        {"linux(+f)/amd64", COB_UNIMPLEMENTED},
+        {"windows(10.0+a+b.c)/amd64", COB_UNIMPLEMENTED},
+        {"linux(1%2Bf)x", COB_INVALID},
+        {"linux(1+)/amd64", COB_INVALID},
+        {"linux(1+f/amd64", COB_INVALID},
+        {"(+f)/amd64", COB_INVALID},
+    };
+    g_autoptr(cob_platform) host = cob_platform_of_machine("aarch64");
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(cob_platform) platform = NULL;
+        g_autoptr(cob_error) err = cob_platform_parse(rows[i].given, host, &platform);
+
+        g_assert_nonnull(err);
+        check_row((int)cob_error_code(err) == rows[i].code, i, rows[i].given);
+    }
+}
+
 static void test_machine_table(void)
 {
     static const struct {
@@ -276,6 +302,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ref/long-references-are-refused", test_long_references_are_refused);
     g_test_add_func("/ref/with-replaces-the-tail", test_with_replaces_the_tail);
     g_test_add_func("/ref/platform-parse-table", test_platform_parse_table);
+    g_test_add_func("/ref/features-are-not-supported", test_features_are_not_supported);
     g_test_add_func("/ref/machine-table", test_machine_table);
     g_test_add_func("/ref/rank-table", test_rank_table);
     g_test_add_func("/ref/null-is-freed", test_null_is_freed);
