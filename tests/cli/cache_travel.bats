@@ -200,3 +200,32 @@ many_exports() { # DEST SRC: six machines, each with a file of its own
     run "$COB" cache import --from "type=local,src=$T/i"
     expect_status 1
 }
+
+@test "mounts=: they go along with a build cache, and are there before the first step of another machine" {
+    printf 'FROM busybox\nRUN --mount=type=cache,id=a,target=/a --mount=type=cache,id=b,target=/b ls /a /b; date >/a/one; date >/b/two\n' >Dockerfile
+    fill other 'echo x >x'
+    build_ok --cache-to "type=local,dest=$T/c,mode=max,mounts=true" .
+    expect_output 'exporting cache mounts to type=local' 'a: 1 file' 'b: 1 file'
+    refuse_output 'other: 1 file'
+    COB_ROOT=$OTHER build_ok --no-cache --cache-from "type=local,src=$T/c,mounts=b" .
+    expect_output 'b: 1 file'
+    expect_line '#[0-9]+ [0-9.]+ two'
+    ! grep -qxE '#[0-9]+ [0-9.]+ one' <<<"$output"
+    COB_ROOT=$OTHER build_ok --no-cache --cache-from "type=local,src=$T/c,mounts=true" .
+    expect_line '#[0-9]+ [0-9.]+ one'
+}
+
+@test "mounts=: of a failed build, too; a failure of theirs is a warning, unless ignore-error=false" {
+    printf 'FROM busybox\nRUN --mount=type=cache,id=a,target=/a date >/a/one; false\n' >Dockerfile
+    build_fails --cache-to "type=local,dest=$T/c,mounts=true" .
+    expect_output 'a: 1 file'
+    run "$COB" cache import --from "type=local,src=$T/c,tag=latest-mounts"
+    expect_output 'a: 1 file'
+    printf 'FROM busybox\nRUN --mount=type=cache,id=a,target=/a date >/a/one\n' >Dockerfile
+    build_ok --cache-from "type=local,src=$T/none,mounts=true" .
+    expect_output "--cache-from type=local,src=$T/none,mounts=true: cache mounts: "
+    echo no >"$T/file"
+    build_ok --cache-to "type=local,dest=$T/file/c,mounts=true" .
+    expect_output "--cache-to type=local,dest=$T/file/c,mounts=true: cache mounts: "
+    build_fails --cache-to "type=local,dest=$T/file/c,mounts=true,ignore-error=false" .
+}

@@ -42,7 +42,7 @@ teardown() { cob_teardown; }
     expect_equal "$(jq -r 'to_entries[] | select(.key | startswith("containerimage.config.digest/")) |
         "two " + .value' "$T/metadata" | sort)" "$(sort <<<"$output")" 'ids in the metadata'
     expect_equal "$(jq -r 'keys | join(" ")' "$T/metadata")" \
-        'containerimage.config.digest containerimage.config.digest/linux/amd64 containerimage.config.digest/linux/arm/v7 containerimage.digest image.name' 'keys'
+        'buildx.build.ref containerimage.config.digest containerimage.config.digest/linux/amd64 containerimage.config.digest/linux/arm/v7 containerimage.digest image.name' 'keys'
     first=$(jq -r '."containerimage.config.digest/linux/amd64"' "$T/metadata")
     [ "$(uname -m)" != x86_64 ] || expect_equal "$(cat "$T/id")" "$first" '--iidfile'
     run "$COB" images --format '{{.Platform}}'

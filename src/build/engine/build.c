@@ -170,6 +170,33 @@ static struct cob_error *export_all(
     return NULL;
 }
 
+/* graph: NULL before it is solved. */
+static struct cob_error *move_mounts(
+    const struct building *building, const struct cob_llb_graph *graph, const GPtrArray *options)
+{
+    const struct build_mounts mounts = {.engine = building->engine,
+        .request = building->request,
+        .graph = graph,
+        .observer = building->observer,
+        .cancel = building->cancel};
+
+    return cob_engine_mounts_travel(&mounts, options);
+}
+
+/* Every step has given its cache mounts back: those that go along are written, too.
+ * err: how the build ended; taken. */
+static struct cob_error *export_mounts(struct building *building, struct cob_error *err)
+{
+    struct cob_error *late = NULL;
+
+    if (!err || cob_error_code(err) != COB_CANCELLED)
+        late = move_mounts(building, building->caches.graph, building->caches.to);
+    if (!err)
+        return late;
+    cob_error_free(late);
+    return err;
+}
+
 /* Outputs and caches are written side by side. Of a build that failed, what succeeded is kept for
  * the next one, but for one that the user has stopped. */
 static struct cob_error *finish(struct building *building, struct cob_error *failure,
@@ -183,11 +210,10 @@ static struct cob_error *finish(struct building *building, struct cob_error *fai
         start_caches(building);
     struct cob_error *late = cob_engine_caches_end_exports(
         &building->caches, building->observer, &result->cache_manifest);
-    /* Caches of mounts are exported here: every step has given them back. */
     if (!err)
-        return late;
+        return export_mounts(building, late);
     cob_error_free(late);
-    return err;
+    return export_mounts(building, err);
 }
 
 /* What the history and the reasons need to know before a step runs. */
@@ -338,7 +364,7 @@ static struct cob_error *build(
     COB_TRY(join_graph(building, &graph));
     COB_TRY(cob_engine_caches_import(
         &building->caches, building->engine, building->observer, building->cancel));
-    /* Caches of mounts are imported here: no step runs yet. */
+    COB_TRY(move_mounts(building, NULL, building->caches.from));
     return run_graph(building, graph, result);
 }
 

@@ -51,3 +51,20 @@ void cob_engine_caches_start_exports(struct build_caches *caches, struct cob_eng
     const struct cob_observer *observer, struct cob_cancel *cancel);
 COB_RESULT struct cob_error *cob_engine_caches_end_exports(
     struct build_caches *caches, const struct cob_observer *observer, char **ret_manifest);
+
+/* --- mountcaches.c --- */
+
+/* Cache mounts that go along. All borrowed. */
+struct build_mounts {
+    struct cob_engine *engine;
+    const struct cob_engine_request *request;
+    const struct cob_llb_graph *graph; /* NULL for an import */
+    const struct cob_observer *observer;
+    struct cob_cancel *cancel;
+};
+
+/* Import or export those that are named by mounts= in each of the options.
+ * all_options: struct cob_cachebackend_options: those of --cache-from, or of --cache-to.
+ * errors:      COB_CANCELLED; those of an export with ignore-error=false. Others are warnings. */
+COB_RESULT struct cob_error *cob_engine_mounts_travel(
+    const struct build_mounts *mounts, const GPtrArray *all_options);

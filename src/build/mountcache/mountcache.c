@@ -172,15 +172,11 @@ typedef struct cob_error *(*way)(
 static struct cob_error *go_beside(
     const struct cob_mountcache_request *request, way go, struct cob_mountcache_result **ret_result)
 {
-    const struct cob_cachebackend_options *options = cob_cachebackend_options_of(request->backend);
-    g_autofree char *name = cob_mountcache_name_beside(options);
+    g_autofree char *name =
+        cob_mountcache_name_beside(cob_cachebackend_options_of(request->backend));
     struct cob_mountcache_request beside = *request;
 
-    *ret_result = NULL;
-    if (!options->has_all_mounts && !options->mounts)
-        return NULL;
     beside.document = name;
-    beside.ids = options->has_all_mounts ? NULL : (const char *const *)options->mounts;
     beside.is_lenient = true;
     return go(&beside, ret_result);
 }

@@ -86,9 +86,10 @@ COB_RESULT struct cob_error *cob_mountcache_import(
  * "<name>-mounts". The caller frees it. */
 char *cob_mountcache_name_beside(const struct cob_cachebackend_options *options);
 
-/* Before the solve, for each --cache-from with mounts=; after it, for each --cache-to: what was
- * asked for is taken from the backend's options; nothing is done when they ask for none.
- * namespace: BUILDKIT_CACHE_MOUNT_NS; NULL: "".  ret_result: NULL when nothing was asked for. */
+/* The document beside a build cache, whatever the request says of a document; ids that are not
+ * there are a note. Before the solve, for each --cache-from with mounts=; after it, for each
+ * --cache-to.
+ * namespace: BUILDKIT_CACHE_MOUNT_NS; NULL: "". */
 COB_RESULT struct cob_error *cob_mountcache_import_beside(
     const struct cob_mountcache_request *request, struct cob_mountcache_result **ret_result);
 COB_RESULT struct cob_error *cob_mountcache_export_beside(

@@ -25,15 +25,16 @@
 
 /* --- tried --- */
 
-/* Open the folder of a directory.  ret_fd: -1 when it is not there. */
+/* Open the folder of a directory.  ret_fd: -1 when it is not there. One that is made here may be
+ * gone again before it is opened: who joins directories takes any that is idle. */
 static struct cob_error *open_slot(int root_fd, const char *name, bool is_made, int *ret_fd)
 {
-    if (is_made && mkdirat(root_fd, name, 0700) < 0 && errno != EEXIST)
-        return cob_fail_errno(errno, "make directory %s", name);
-    *ret_fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (*ret_fd < 0 && (is_made || errno != ENOENT))
-        return cob_fail_errno(errno, "open directory %s", name);
-    return NULL;
+    do {
+        if (is_made && mkdirat(root_fd, name, 0700) < 0 && errno != EEXIST)
+            return cob_fail_errno(errno, "make directory %s", name);
+        *ret_fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    } while (*ret_fd < 0 && errno == ENOENT && is_made);
+    return *ret_fd < 0 && errno != ENOENT ? cob_fail_errno(errno, "open directory %s", name) : NULL;
 }
 
 static struct cob_error *open_lock(int slot_fd, int *ret_fd)
@@ -72,16 +73,22 @@ struct attempt {
 static struct cob_error *attempt_open(struct attempt *attempt)
 {
     const bool is_made = attempt->flags & COB_CACHEMOUNT_MAKE;
-    struct cob_error *err;
+    struct cob_error *err = NULL;
+    bool is_gone;
 
-    attempt->hold = COB_CACHEMOUNT_NO_HOLD;
     attempt->is_locked = attempt->is_lost = false;
-    COB_TRY(open_slot(attempt->pool->root_fd, attempt->name, is_made, &attempt->hold.slot_fd));
-    if (attempt->hold.slot_fd < 0)
-        return NULL;
-    err = open_lock(attempt->hold.slot_fd, &attempt->hold.lock_fd);
-    if (err)
-        cob_cachemount_unhold(&attempt->hold);
+    do {
+        attempt->hold = COB_CACHEMOUNT_NO_HOLD;
+        COB_TRY(open_slot(attempt->pool->root_fd, attempt->name, is_made, &attempt->hold.slot_fd));
+        if (attempt->hold.slot_fd < 0)
+            return NULL;
+        err = open_lock(attempt->hold.slot_fd, &attempt->hold.lock_fd);
+        is_gone = err && cob_error_errno(err) == ENOENT; /* removed since it was opened */
+        if (err)
+            cob_cachemount_unhold(&attempt->hold);
+        if (is_gone)
+            g_clear_pointer(&err, cob_error_free);
+    } while (is_gone);
     return err;
 }
 

@@ -430,7 +430,7 @@ static void test_timeout(void)
     int64_t before = g_get_monotonic_time();
     CHECK_ERROR(cob_cachebackend_get_document(place.backend, NULL, &document), COB_TIMEOUT,
         "cache type=s3,*: no answer within 1 s");
-    g_assert_cmpint(g_get_monotonic_time() - before, <, 1500 * 1000);
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 3000 * 1000);
     s3_place_close(&place);
     s3_fixture_done(&f);
 }
@@ -451,7 +451,7 @@ static void test_cancel(void)
     int64_t before = g_get_monotonic_time();
     CHECK_ERROR(
         cob_cachebackend_get_document(place.backend, NULL, &document), COB_CANCELLED, "cache *");
-    g_assert_cmpint(g_get_monotonic_time() - before, <, 400 * 1000);
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 1000 * 1000);
     g_thread_join(thread);
     s3_place_close(&place);
     s3_fixture_done(&f);

@@ -400,7 +400,7 @@ static void test_cancel(void)
     GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
     int64_t before = g_get_monotonic_time();
     CHECK_ERROR(push(registry, SMALL, script_server_port(server), cancel), COB_CANCELLED, "push *");
-    g_assert_cmpint(g_get_monotonic_time() - before, <, 300 * 1000);
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 1000 * 1000);
     g_thread_join(thread);
     g_assert_true(script_server_free(server));
 }
