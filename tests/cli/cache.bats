@@ -405,11 +405,15 @@ in_bash() {
     in_bash cob ca
     expect_exact cache
     in_bash cob cache ''
-    expect_exact $'cp\ninspect\nls\npin\nquota\nrm\nunpin'
+    expect_exact $'cp\nexport\nimport\ninspect\nls\npin\nquota\nrm\nunpin'
     in_bash cob cache rm ''
     expect_exact $'/go/pkg\na\\ b\nci/npm'
     in_bash cob cache inspect /g
     expect_exact /go/pkg
+    in_bash cob cache export n
+    refuse_output npm # it is of another namespace
+    in_bash cob cache export c
+    expect_exact ci/npm
     in_bash cob cache cp /g
     expect_exact /go/pkg:
     in_bash cob cache rm --fo

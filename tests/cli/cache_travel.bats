@@ -229,3 +229,15 @@ many_exports() { # DEST SRC: six machines, each with a file of its own
     expect_output "--cache-to type=local,dest=$T/file/c,mounts=true: cache mounts: "
     build_fails --cache-to "type=local,dest=$T/file/c,mounts=true,ignore-error=false" .
 }
+
+@test "a mount of a namespace is named with it, or by --namespace" {
+    printf 'FROM busybox\nRUN --mount=type=cache,id=npm,target=/m date >/m/x\n' >Dockerfile
+    build_ok --build-arg BUILDKIT_CACHE_MOUNT_NS=ci .
+    export_to ci/npm --to "type=local,dest=$T/c"
+    expect_output 'ci/npm: 1 file'
+    COB_ROOT=$OTHER run "$COB" cache import npm -n ci --from "type=local,src=$T/c"
+    expect_output 'ci/npm: 1 file'
+    COB_ROOT=$OTHER run "$COB" cache import npm --from "type=local,src=$T/c"
+    expect_status 1
+    expect_output 'no cache mount npm in the cache; there are: ci/npm'
+}

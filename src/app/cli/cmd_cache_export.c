@@ -26,5 +26,6 @@ const struct cli_command cli_cache_export = {
     .summary = "Export cache mounts to a folder, a registry or S3",
     .options = options,
     .max_args = CLI_ANY_NUMBER,
+    .completes = "cachemounts",
     .run = run,
 };

@@ -58,7 +58,7 @@ char *cob_mountcache_row_text(const struct cob_mountcache_row *row, enum cob_cac
     g_autofree char *namespace = cob_text_visible(row->namespace);
 
     if (namespace[0])
-        g_string_append_printf(out, "%s: ", namespace);
+        g_string_append_printf(out, "%s/", namespace);
     g_string_append_printf(out, "%s: ", id);
     append_files(out, "", row->n_files, row->n_bytes);
     if (way == COB_CACHEBACKEND_IMPORT) {
@@ -107,6 +107,22 @@ static const struct mount_name *find_name(
     return NULL;
 }
 
+/* By its id in the namespace that was given; where none was, also by both: "ci/npm". */
+static const struct mount_name *find_given(
+    const GPtrArray *names, const char *namespace, const char *given)
+{
+    const struct mount_name *found = find_name(names, namespace ? namespace : "", given);
+
+    for (guint i = 0; i < names->len && !found && !namespace; i++) {
+        const struct mount_name *name = names->pdata[i];
+        g_autofree char *both = g_strconcat(name->namespace, "/", name->id, NULL);
+
+        if (name->namespace[0] && strcmp(both, given) == 0)
+            found = name;
+    }
+    return found;
+}
+
 /* "no cache mount go-biuld on this machine (did you mean ...?); there are: a, b" */
 static struct cob_error *not_there(
     const GPtrArray *known, const char *namespace, const char *id, const char *where)
@@ -120,7 +136,7 @@ static struct cob_error *not_there(
         if (strcmp(name->namespace, namespace) == 0)
             g_ptr_array_add(ids, name->id);
         g_string_append_printf(list, "%s%s%s%s", i ? ", " : "; there are: ", name->namespace,
-            name->namespace[0] ? ": " : "", name->id);
+            name->namespace[0] ? "/" : "", name->id);
     }
     g_ptr_array_add(ids, NULL);
     const char *near = cob_text_suggest(id, (const char *const *)ids->pdata);
@@ -134,14 +150,14 @@ static struct cob_error *not_there(
 static struct cob_error *choose_one(const struct cob_mountcache_request *request,
     const GPtrArray *known, const char *id, const char *where, GPtrArray *chosen)
 {
-    const char *namespace = request->namespace ? request->namespace : "";
-    const struct mount_name *name = find_name(known, namespace, id);
+    const struct mount_name *name = find_given(known, request->namespace, id);
 
-    if (name && !find_name(chosen, namespace, id))
+    if (name && !find_name(chosen, name->namespace, name->id))
         add_copy(chosen, name);
     if (name)
         return NULL;
-    struct cob_error *err = not_there(known, namespace, id, where);
+    struct cob_error *err =
+        not_there(known, request->namespace ? request->namespace : "", id, where);
     if (!request->is_lenient)
         return err;
     g_autofree char *text = cob_error_message(err);

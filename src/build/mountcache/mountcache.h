@@ -52,10 +52,10 @@ struct cob_mountcache_request {
     struct cob_store *store;          /* borrowed, as all here */
     struct cob_cachebackend *backend; /* opened for the right way */
     const char *document;             /* NULL: the name of the backend's options */
-    const char *namespace;            /* of the ids; NULL: "" */
-    const char *const *ids;           /* NULL: all, of all namespaces */
-    bool is_replacing;                /* export: what is there of these mounts is not merged */
-    bool is_lenient;                  /* of ids that are not there, a note; else an error */
+    const char *namespace;  /* of the ids; NULL: "", or it stands before the id: "ci/npm" */
+    const char *const *ids; /* NULL: all, of all namespaces */
+    bool is_replacing;      /* export: what is there of these mounts is not merged */
+    bool is_lenient;        /* of ids that are not there, a note; else an error */
     void (*on_note)(void *arg, const char *text); /* what the user should know; may be NULL */
     void *arg;
     struct cob_cancel *cancel; /* NULL: never */
