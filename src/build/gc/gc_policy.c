@@ -12,7 +12,8 @@
 #define MINUTE_US (60 * (int64_t)G_USEC_PER_SEC)
 #define MAX_HISTORY_ENTRIES 100000
 
-/* All classes together: as BuildKit's, min(10 %, 10 GB) that stay and min(80 %, 100 GB) at most. */
+/* All classes together: as BuildKit's, min(10 %, 10 GB) that stay and min(80 %, 100 GB) at most.
+ * A disk that is full, of whatever, costs no cache mount: they are what cannot be made again. */
 static const struct cob_gc_policy standard =
     {
         .is_enabled = true,
@@ -34,8 +35,7 @@ static const struct cob_gc_policy standard =
                     .min_free = {0, 20, true}},
                 [COB_GC_CACHE_MOUNTS] = {.keep_us = 0,
                     .reserved = {4 * COB_GIB, 4, true},
-                    .max_used = {20 * COB_GIB, 20, true},
-                    .min_free = {0, 10, true}},
+                    .max_used = {20 * COB_GIB, 20, true}},
             },
 };
 

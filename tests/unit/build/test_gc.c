@@ -449,6 +449,8 @@ static void test_standard(void)
     g_assert_cmpuint(reserved_percent, ==, 10);
     g_assert_cmpuint(max_percent, ==, 80);
     g_assert_cmpint(policy.budgets[COB_GC_CACHE_MOUNTS].keep_us, ==, 0);
+    g_assert_cmpuint(policy.budgets[COB_GC_CACHE_MOUNTS].min_free.percent, ==, 0);
+    g_assert_cmpuint(policy.budgets[COB_GC_CACHE_MOUNTS].min_free.bytes, ==, 0);
 }
 
 int main(int argc, char **argv)
