@@ -106,11 +106,12 @@ struct cob_error *cob_image_check_layers(const struct known_image *image)
 {
     const GPtrArray *layers = image->manifest->layers;
 
+    if (layers->len > COB_LIMIT_LAYERS)
+        return cob_fail(
+            COB_EXHAUSTED, "layers has %u entries, more than %d", layers->len, COB_LIMIT_LAYERS);
     if (image->config->diff_ids->len != layers->len)
         return cob_fail(COB_INVALID, "the manifest has %u layers, the config %u", layers->len,
             image->config->diff_ids->len);
-    if (layers->len > COB_LIMIT_LAYERS)
-        return cob_fail(COB_EXHAUSTED, "more than %d layers", COB_LIMIT_LAYERS);
     for (guint i = 0; i < layers->len; i++) {
         const struct cob_oci_descriptor *layer = g_ptr_array_index(layers, i);
 
